@@ -1,0 +1,58 @@
+"""The indexed document: the row's columns, and the `_cdc` block that the audit lives on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import xxhash
+
+REV_LIMIT = 1023  # the low 10 bits of seq
+_FP_MASK = (1 << 26) - 1
+
+#: Elasticsearch's mapping of the block. No `ignore_above`: a key that is not indexed could not be audited.
+CDC_MAPPING: Mapping[str, Any] = {
+    "properties": {
+        "key": {"type": "keyword"},
+        "topic_id": {"type": "keyword"},
+        "partition": {"type": "integer"},
+        "offset": {"type": "long"},
+        "seq": {"type": "long"},
+        "rev": {"type": "integer"},
+        "fp": {"type": "long"},
+        "ts_ms": {"type": "long"},
+    }
+}
+
+
+def fingerprint(key: str, partition: int, offset: int) -> int:
+    """26 bits of xxh3 over key text, zero byte, partition and offset; sums stay exact in doubles up to 2^27 of them."""
+    raw = key.encode() + b"\0" + partition.to_bytes(4, "big") + offset.to_bytes(8, "big")
+    return xxhash.xxh3_64_intdigest(raw) & _FP_MASK
+
+
+def field_name(column: str) -> str:
+    """A column's field: a leading `_` gets one more (`_id` and its kin are taken), `.` and `%` are percent-escaped."""
+    escaped = column.replace("%", "%25").replace(".", "%2E")
+    return f"_{escaped}" if escaped.startswith("_") else escaped
+
+
+def cdc_block(
+    *, key: str, topic_id: str, partition: int, offset: int, seq: int, ts_ms: int, rev: int = 0
+) -> dict[str, Any]:
+    """The `_cdc` block: which record of which topic this document shows. `ts_ms` is the commit time."""
+    return {
+        "key": key,
+        "topic_id": topic_id,
+        "partition": partition,
+        "offset": offset,
+        "seq": seq,
+        "rev": rev,
+        "fp": fingerprint(key, partition, offset),
+        "ts_ms": ts_ms,
+    }
+
+
+def document(after: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """The `_source` of a row."""
+    return {**{field_name(column): value for column, value in after.items()}, "_cdc": block}

@@ -1,0 +1,129 @@
+"""A captured table as its rows travel: columns, their types, the primary key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from schemas.errors import FormatError
+
+FORMAT = 1
+
+
+class ColumnType(StrEnum):
+    """MySQL's types, those with one JSON form and one index field folded into one."""
+
+    TINYINT = "tinyint"
+    SMALLINT = "smallint"
+    MEDIUMINT = "mediumint"
+    INT = "int"
+    BIGINT = "bigint"
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    DOUBLE = "double"
+    BIT = "bit"
+    CHAR = "char"
+    VARCHAR = "varchar"
+    TEXT = "text"
+    BINARY = "binary"
+    VARBINARY = "varbinary"
+    BLOB = "blob"
+    DATE = "date"
+    DATETIME = "datetime"
+    TIMESTAMP = "timestamp"
+    TIME = "time"
+    YEAR = "year"
+    ENUM = "enum"
+    SET = "set"
+    JSON = "json"
+    GEOMETRY = "geometry"
+    VECTOR = "vector"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column, as the binlog's table map describes it.
+
+    `length` is in bytes for CHAR, VARCHAR, BINARY and VARBINARY, in bits for BIT, in bytes of the length prefix for
+    TEXT, BLOB, JSON, GEOMETRY and VECTOR. `charset` is MySQL's character set name; `labels` are in definition order.
+    """
+
+    name: str
+    type: ColumnType
+    unsigned: bool = False
+    nullable: bool = True
+    length: int = 0
+    precision: int = 0
+    scale: int = 0
+    fsp: int = 0
+    charset: str = ""
+    labels: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Only what differs from the defaults, so that equal columns give equal bytes."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in values.items() if value != defaults[name]}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Column:
+        labels = tuple(record.get("labels", ()))
+        return cls(**{**record, "type": ColumnType(record["type"]), "labels": labels})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One version of a table's layout. `primary_key` holds column names in key order, and may be empty."""
+
+    db: str
+    name: str
+    version: int
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    topic: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """`database.table`, as the configuration and reports write it."""
+        return f"{self.db}.{self.name}"
+
+    def same_layout(self, other: Table) -> bool:
+        """True if rows of both decode alike and have the same key."""
+        return self.columns == other.columns and self.primary_key == other.primary_key
+
+    def to_json(self) -> dict[str, Any]:
+        """The value of its record in `<source>.__schema`."""
+        return {
+            "format": FORMAT,
+            "db": self.db,
+            "table": self.name,
+            "version": self.version,
+            "topic": self.topic,
+            "primary_key": list(self.primary_key),
+            "columns": [column.to_json() for column in self.columns],
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Table:
+        """Read a `__schema` record; a newer format is refused by name."""
+        check_format(record, "table record")
+        return cls(
+            db=record["db"],
+            name=record["table"],
+            version=record["version"],
+            topic=record["topic"],
+            primary_key=tuple(record["primary_key"]),
+            columns=tuple(Column.from_json(column) for column in record["columns"]),
+        )
+
+
+def check_format(record: Mapping[str, Any], what: str, newest: int = FORMAT) -> None:
+    """Raise `FormatError` if a record is of a format that this version does not know."""
+    found = record.get("format")
+    if not isinstance(found, int) or not 1 <= found <= newest:
+        raise FormatError(
+            f"{what} has format {found!r}; this version reads formats up to {newest}",
+            hint="Run the tidemark version that wrote it, or a newer one.",
+        )

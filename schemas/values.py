@@ -1,0 +1,82 @@
+"""The one table from a MySQL type to its index field; what its JSON looks like stands beside it.
+
+Column types                JSON in the event                      field
+TINYINT … BIGINT            number                                 long
+BIGINT UNSIGNED, BIT(n>1)   number up to 2^64-1                    unsigned_long, or keyword where the cluster lacks it
+DECIMAL                     string with all digits, "12.30"        double (`_source` keeps the digits)
+FLOAT, DOUBLE               shortest number that reads back        float, double
+BIT(1)                      boolean                                boolean
+CHAR                        string                                 keyword
+VARCHAR, TEXT               string                                 text with .keyword
+BINARY, VARBINARY, BLOB     base64 string                          binary
+DATE                        "2026-11-21"                           date
+DATETIME(f)                 "2026-11-21T10:26:57.231", no zone     date, from 4 digits on date_nanos
+TIMESTAMP(f)                "2026-11-21T10:26:57.231Z", UTC        likewise
+TIME(f)                     "-838:59:58.999999"                    keyword
+YEAR                        number                                 integer
+ENUM, SET                   label, array of labels                 keyword
+JSON, VECTOR                the value itself                       object, not indexed
+GEOMETRY                    {"srid":4326,"wkt":"POINT (3 2)"}      wkt as keyword
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.document import CDC_MAPPING, field_name
+from schemas.table import Column, ColumnType, Table
+
+IGNORE_ABOVE = 8191  # counted in characters; a term is at most 32,766 bytes and a character at most 4
+
+_KEYWORD: Mapping[str, Any] = {"type": "keyword", "ignore_above": IGNORE_ABOVE}
+_TEXT: Mapping[str, Any] = {"type": "text", "fields": {"keyword": _KEYWORD}}
+_STORED: Mapping[str, Any] = {"type": "object", "enabled": False}
+
+_FIELDS: Mapping[ColumnType, Mapping[str, Any]] = {
+    ColumnType.TINYINT: {"type": "long"},
+    ColumnType.SMALLINT: {"type": "long"},
+    ColumnType.MEDIUMINT: {"type": "long"},
+    ColumnType.INT: {"type": "long"},
+    ColumnType.BIGINT: {"type": "long"},
+    ColumnType.DECIMAL: {"type": "double"},
+    ColumnType.FLOAT: {"type": "float"},
+    ColumnType.DOUBLE: {"type": "double"},
+    ColumnType.BIT: {"type": "boolean"},
+    ColumnType.CHAR: _KEYWORD,
+    ColumnType.VARCHAR: _TEXT,
+    ColumnType.TEXT: _TEXT,
+    ColumnType.BINARY: {"type": "binary"},
+    ColumnType.VARBINARY: {"type": "binary"},
+    ColumnType.BLOB: {"type": "binary"},
+    ColumnType.DATE: {"type": "date", "ignore_malformed": True},
+    ColumnType.DATETIME: {"type": "date", "ignore_malformed": True},
+    ColumnType.TIMESTAMP: {"type": "date", "ignore_malformed": True},
+    ColumnType.TIME: _KEYWORD,
+    ColumnType.YEAR: {"type": "integer"},
+    ColumnType.ENUM: _KEYWORD,
+    ColumnType.SET: _KEYWORD,
+    ColumnType.JSON: _STORED,
+    ColumnType.GEOMETRY: {"properties": {"srid": {"type": "long"}, "wkt": _KEYWORD}},
+    ColumnType.VECTOR: _STORED,
+}
+
+_MILLISECOND_DIGITS = 3
+
+
+def field_mapping(column: Column, *, unsigned_long: bool = True) -> Mapping[str, Any]:
+    """Elasticsearch's mapping of one column. `unsigned_long`: whether the cluster has that type."""
+    wide = column.type is ColumnType.BIGINT and column.unsigned
+    if wide or (column.type is ColumnType.BIT and column.length > 1):
+        return {"type": "unsigned_long"} if unsigned_long else _KEYWORD
+    if column.type in (ColumnType.DATETIME, ColumnType.TIMESTAMP) and column.fsp > _MILLISECOND_DIGITS:
+        return {"type": "date_nanos", "ignore_malformed": True}
+    return _FIELDS[column.type]
+
+
+def table_mapping(table: Table, *, unsigned_long: bool = True) -> dict[str, Any]:
+    """The whole mapping of a table's index: its columns and `_cdc`; nothing is ever guessed from a document."""
+    columns = {
+        field_name(column.name): dict(field_mapping(column, unsigned_long=unsigned_long)) for column in table.columns
+    }
+    return {"dynamic": False, "properties": {**columns, "_cdc": dict(CDC_MAPPING)}}
