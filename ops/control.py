@@ -1,0 +1,89 @@
+"""Control topics: compacted, read by every process from the beginning, never through a group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from ops.kafka import consumer, translate
+from ops.settings import KafkaSettings
+from schemas.errors import UnreachableError
+
+_META_TIMEOUT_S = 10
+
+
+class ControlReader:
+    """Follows one topic from its beginning. Not for several threads at once."""
+
+    def __init__(self, settings: KafkaSettings, client_id: str, topic: str) -> None:
+        self._where = settings.bootstrap_servers
+        self._topic = topic
+        self._consumer: Consumer = consumer(settings, client_id, auto_offset_reset="earliest")
+        self._assigned = False
+
+    def to_end(self, *, timeout_s: float = 30, wanted: Callable[[], bool] = lambda: True) -> Iterator[Message]:
+        """Every committed record from where the last call ended up to the topic's end now; none if it does not exist.
+
+        Raises `UnreachableError` when the end is not reached in time, or `wanted` turns false.
+        """
+        try:
+            if not self._assigned and not self._assign():
+                return
+            yield from self._read(time.monotonic() + timeout_s, wanted)
+        except KafkaException as error:
+            raise translate(error, self._where) from error
+
+    def _assign(self) -> bool:
+        found = self._consumer.list_topics(self._topic, timeout=_META_TIMEOUT_S).topics[self._topic]
+        if found.error is not None and found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return False
+        if found.error is not None:
+            raise translate(found.error, self._where)
+        self._consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in found.partitions])
+        self._assigned = True
+        return True
+
+    def _ends(self) -> dict[int, int]:
+        # With read_committed the high watermark that a consumer is told is the last stable offset.
+        return {
+            part.partition: self._consumer.get_watermark_offsets(part, timeout=_META_TIMEOUT_S)[1]
+            for part in self._consumer.assignment()
+        }
+
+    def _read(self, deadline: float, wanted: Callable[[], bool]) -> Iterator[Message]:
+        ends = self._ends()
+        while self._behind(ends):
+            if time.monotonic() > deadline or not wanted():
+                raise UnreachableError(f"topic {self._topic} could not be read to its end in time", where=self._where)
+            message = self._consumer.poll(0.2)
+            if message is None:
+                continue
+            error = message.error()
+            if error is not None:
+                raise translate(error, self._where)
+            yield message
+
+    def _behind(self, ends: dict[int, int]) -> bool:
+        # Positions move past transaction markers only once something behind them was polled, or the end was;
+        # an empty partition has no position at all.
+        low_or_position = {
+            part.partition: part.offset if part.offset >= 0 else self._low(part)
+            for part in self._consumer.position(self._consumer.assignment())
+        }
+        return any(low_or_position[number] < end for number, end in ends.items())
+
+    def _low(self, part: TopicPartition) -> int:
+        low: int = self._consumer.get_watermark_offsets(part, timeout=_META_TIMEOUT_S)[0]
+        return low
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,97 @@
+"""Kafka clients from the settings, nothing else. Raw client properties are not passed through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from ops.log import logger
+from ops.settings import KafkaSettings
+from schemas.errors import RefusedError, TidemarkError, UnreachableError
+
+_log = logger(__name__)
+
+_REFUSED = {
+    KafkaError._AUTHENTICATION,  # noqa: SLF001  librdkafka's local errors begin with an underscore
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError._SSL,  # noqa: SLF001
+}
+
+
+def common(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
+    """What every client needs. librdkafka reports lost brokers to `error_cb` only, so they are logged from there."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": client_id,
+        "error_cb": _report,
+        "log_level": 3,
+        "reconnect.backoff.max.ms": 2000,
+        "allow.auto.create.topics": False,
+    }
+    secure = settings.tls
+    if settings.sasl_mechanism:
+        config |= {
+            "sasl.mechanism": settings.sasl_mechanism,
+            "sasl.username": settings.user,
+            "sasl.password": settings.secret(),
+        }
+    if secure and settings.ca_file:
+        config["ssl.ca.location"] = str(settings.ca_file)
+    config["security.protocol"] = ("SASL_" if settings.sasl_mechanism else "") + ("SSL" if secure else "PLAINTEXT")
+    return config
+
+
+def _report(error: KafkaError) -> None:
+    _log.warning("kafka client reports a problem", action="kafka_error", reason=error.str())
+
+
+def producer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Producer:
+    """An idempotent producer; add `transactional.id` for a transactional one."""
+    defaults = {
+        "enable.idempotence": True,
+        "acks": "all",
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "message.max.bytes": settings.max_event_bytes * 2 + 65536,
+    }
+    return Producer({**common(settings, client_id), **defaults, **_dotted(overrides)})
+
+
+def consumer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Consumer:
+    """A consumer of committed records that never commits by itself and never guesses an offset."""
+    defaults = {
+        "group.id": client_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "check.crcs": True,
+        "fetch.message.max.bytes": settings.max_event_bytes * 2 + 65536,
+        "enable.partition.eof": False,
+        "fetch.wait.max.ms": 100,
+    }
+    return Consumer({**common(settings, client_id), **defaults, **_dotted(overrides)})
+
+
+def admin(settings: KafkaSettings, client_id: str) -> AdminClient:
+    return AdminClient(common(settings, client_id))
+
+
+def _dotted(overrides: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace("__", "-").replace("_", "."): value for key, value in overrides.items()}
+
+
+def translate(error: KafkaException | KafkaError, where: str) -> TidemarkError:
+    """One of our errors for one of librdkafka's: refused where the broker said no, else unreachable."""
+    cause = error.args[0] if isinstance(error, KafkaException) else error
+    if cause.code() in _REFUSED:
+        return RefusedError(
+            f"Kafka refuses: {cause.str()}", where=where, hint="Check [kafka] user, password_file, tls."
+        )
+    return UnreachableError(f"Kafka: {cause.str()}", where=where, hint="Check [kafka] bootstrap_servers.")

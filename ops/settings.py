@@ -1,0 +1,198 @@
+"""Every setting, its type, its default. `ops.config` finds and reads them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+_MIB = 1 << 20
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def _bytes(value: object) -> object:
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    return int(found[1]) * _UNITS[found[2]] if found else value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+TablePattern = Annotated[str, Field(pattern=r"^[^.]+\..+$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """A section of the file: unknown keys are errors, values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class _WithPassword(Section):
+    user: str = ""
+    password: SecretStr | None = None
+    password_file: Path | None = None
+
+    def secret(self) -> str:
+        """The password, from its file if it has one; a newline at the file's end is not a part of it."""
+        if self.password_file is not None:
+            return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        return self.password.get_secret_value() if self.password is not None else ""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("give either password or password_file, not both")
+        return self
+
+
+class SourceSettings(_WithPassword):
+    """The MySQL server, and the pipeline's name: topics, positions and aliases begin with it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=64)]
+    host: str = "127.0.0.1"
+    port: Port = 3306
+    socket: Path | None = None
+    user: str = "tidemark"
+    tls: Literal["verify", "off"] | None = None
+    ca_file: Path | None = None
+    server_id: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = None
+    connect_timeout_s: Seconds = 10
+
+    @property
+    def verify_tls(self) -> bool:
+        """Off is the default only for loopback and sockets."""
+        if self.tls is None:
+            return self.socket is None and self.host not in _LOOPBACK
+        return self.tls == "verify"
+
+    @property
+    def where(self) -> str:
+        return str(self.socket) if self.socket else f"{self.host}:{self.port}"
+
+
+class KafkaSettings(_WithPassword):
+    """The brokers, and how topics are created."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    tls: bool = False
+    ca_file: Path | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = 6
+    replication_factor: Annotated[int, Field(ge=1, le=32767)] = 1
+    max_event_bytes: Bytes = 8 * _MIB
+    transaction_timeout_s: Seconds = 60
+
+
+class ElasticsearchSettings(_WithPassword):
+    """The cluster; every URL is a node, none is sniffed."""
+
+    urls: Annotated[list[str], Field(min_length=1)] = ["http://127.0.0.1:9200"]
+    ca_file: Path | None = None
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+    request_timeout_s: Seconds = 60
+
+    @field_validator("urls")
+    @classmethod
+    def _plain_http(cls, urls: list[str]) -> list[str]:
+        for url in urls:
+            if not re.fullmatch(r"https?://[^\s/@]+(:\d+)?(/[^\s]*)?", url):
+                raise ValueError(
+                    "a URL is http(s)://host:port, with no user or password in it (use user, password_file)"
+                )
+        return urls
+
+
+class CdcTableSettings(Section):
+    """What is special about one captured table."""
+
+    allow_unsafe: bool = False  # capture it although preflight would refuse it
+
+
+class CdcSettings(Section):
+    """What is captured, from where on, and what happens when something is odd.
+
+    `start`, where there is no stored position: `latest`, `earliest` (the oldest binlog that is kept), a GTID set that
+    has been applied already (`gtid:<set>`), or `file:<name>:<position>`.
+    """
+
+    tables: list[TablePattern] = []
+    exclude: list[TablePattern] = []
+    allow_empty: bool = False
+    engine: Literal["auto", "portable"] = "auto"
+    start: Annotated[str, Field(pattern=r"^(latest|earliest|gtid:.*|file:[^:]+:\d+)$")] = "latest"
+    snapshot: Literal["none"] = "none"
+    on_lost_position: Literal["stop"] = "stop"
+    on_ddl: Literal["stop", "ignore"] = "stop"
+    partial_rows: Literal["stop"] = "stop"
+    heartbeat_s: Seconds = 5
+    max_batch_events: Annotated[int, Field(ge=1)] = 5000
+    max_batch_bytes: Bytes = 8 * _MIB
+    linger_s: Annotated[float, Field(ge=0)] = 0.05
+    # Singular: TOML does not let `tables` be a list and the head of sub-tables at once.
+    table: dict[TablePattern, CdcTableSettings] = {}
+
+
+class SinkTableSettings(Section):
+    """What is special about one table's index. `index` is the alias that is searched."""
+
+    index: str | None = None
+
+
+class SinkSettings(Section):
+    """How events become documents. A key is always in the same lane; lanes write at the same time."""
+
+    group: str = ""
+    format: Literal["tidemark"] = "tidemark"
+    lanes: Annotated[int, Field(ge=1, le=64)] = 3
+    max_batch_bytes: Bytes = 5 * _MIB
+    max_batch_events: Annotated[int, Field(ge=1)] = 5000
+    queue_bytes: Bytes = 32 * _MIB
+    linger_s: Annotated[float, Field(ge=0)] = 0.1
+    refresh_interval: str = "1s"
+    shards: Annotated[int, Field(ge=1)] = 1
+    replicas: Annotated[int, Field(ge=0)] = 0
+    tables: dict[TablePattern, SinkTableSettings] = {}
+
+
+class AuditSettings(Section):
+    """What an audit may cost. `wait_s`: how long it waits for the sink to pass its watermark."""
+
+    memory: Bytes = 256 * _MIB
+    leaf_keys: Annotated[int, Field(ge=1, le=1024)] = 64
+    max_requests_per_s: Annotated[float, Field(gt=0)] = 20
+    wait_s: Seconds = 60
+    max_repairs: Annotated[int, Field(ge=0)] = 10_000
+    max_repair_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+
+
+class ServiceSettings(Section):
+    """How the long-running processes live. An address is host:port; port 0 picks a free one."""
+
+    cdc_listen: str = "127.0.0.1:9701"
+    sink_listen: str = "127.0.0.1:9702"
+    audit_listen: str = "127.0.0.1:9703"
+    log_format: Literal["auto", "json", "text"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    start_timeout_s: Seconds = 30
+    stop_timeout_s: Seconds = 10
+
+
+class Settings(Section):
+    """The whole `tidemark.toml`."""
+
+    source: SourceSettings
+    kafka: KafkaSettings = KafkaSettings()
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
+    cdc: CdcSettings = CdcSettings()
+    sink: SinkSettings = SinkSettings()
+    audit: AuditSettings = AuditSettings()
+    service: ServiceSettings = ServiceSettings()
+
+    @property
+    def sink_group(self) -> str:
+        return self.sink.group or f"{self.source.name}-sink"
