@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from ops.log import logger
@@ -95,3 +95,21 @@ def translate(error: KafkaException | KafkaError, where: str) -> TidemarkError:
             f"Kafka refuses: {cause.str()}", where=where, hint="Check [kafka] user, password_file, tls."
         )
     return UnreachableError(f"Kafka: {cause.str()}", where=where, hint="Check [kafka] bootstrap_servers.")
+
+
+def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: float = 15) -> dict[str, str]:
+    """Topic -> the UUID that Kafka gave it; a topic that was deleted and made again has another one.
+
+    Topics that do not exist are absent.
+    """
+    if not topics:
+        return {}
+    found: dict[str, str] = {}
+    futures = client.describe_topics(TopicCollection(topics), request_timeout=timeout_s)
+    for name, future in futures.items():
+        try:
+            found[name] = str(future.result(timeout_s).topic_id)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise translate(error, where) from error
+    return found
