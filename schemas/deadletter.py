@@ -12,8 +12,10 @@ from schemas.table import FORMAT
 
 
 class DeadLetter(BaseModel):
-    """A value of `<source>.__deadletter`. `value` is the event's JSON as text; `status`, `type` and `reason` are
-    Elasticsearch's; `ts_ms` is when it was refused."""
+    """A value of `<source>.__deadletter`.
+
+    `value` is the event's JSON as text; `status`, `type` and `reason` are Elasticsearch's; `ts_ms` is when it refused.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
