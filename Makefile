@@ -1,0 +1,38 @@
+# Everything a fresh machine needs, each target on its own.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test lint bench soak lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml requirements.lock requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/tidemark demo
+
+test: setup lint
+	$(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+
+soak: setup
+	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	for out in requirements:"" requirements-dev:"--extra dev"; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	    --python-version 3.11 $${out#*:} --output-file $${out%%:*}.lock pyproject.toml; done
+
+clean:
+	rm -rf $(VENV) build *.egg-info
