@@ -1,0 +1,101 @@
+"""The configuration: strict, layered, with suggestions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ops.config import load
+from schemas.errors import ConfigError, ExitCode
+
+GOOD = '[source]\nname = "shop"\nhost = "db1"\n[cdc]\ntables = ["shop.*"]\n'
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def make(text: str | bytes) -> Path:
+        path = tmp_path / "tidemark.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return make
+
+
+def test_layers_and_origin(write) -> None:
+    env = {"TIDEMARK_SOURCE__HOST": "db2", "TIDEMARK_CDC__EXCLUDE": "shop.a, shop.b", "TIDEMARK_KAFKA__PARTITIONS": "3"}
+    loaded = load(write(GOOD), environ=env, flags={"kafka.partitions": 4})
+    assert loaded.settings.source.host == "db2"
+    assert loaded.settings.kafka.partitions == 4
+    assert loaded.settings.cdc.exclude == ["shop.a", "shop.b"]
+    assert loaded.origin["source.host"] == "environment"
+    assert loaded.origin["kafka.partitions"] == "flag"
+    assert loaded.origin["source.name"].startswith("file ")
+    assert "cdc.heartbeat_s" not in loaded.origin
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "heartbeats = 1\n", "unknown key `cdc.heartbeats`; did you mean `cdc.heartbeat_s`"),
+        (GOOD + '[sinc]\ngroup = "x"\n', "unknown key `sinc`; did you mean `sink`"),
+        (GOOD + '[sink.tables."a.b"]\nindx = "x"\n', "did you mean `sink.tables.a.b.index`"),
+        (GOOD + "heartbeat_s = -1\n", "`cdc.heartbeat_s`"),
+        (GOOD + 'heartbeat_s = "x"\nlinger_s = "y"\n', "`cdc.linger_s`"),
+        ('[source]\nname = "Shop"\n', "`source.name`"),
+        ("[cdc]\ntables = []\n", "`source` is required"),
+        (GOOD + '[kafka]\npassword = 123\nuser = "u"\n', "`kafka.password`"),
+        (GOOD + '[kafka]\npassword = "a"\npassword_file = "b"\n', "either password or password_file"),
+        (GOOD + 'tables = ["x"]\n', "not valid TOML"),
+        (GOOD + "x = 0123\n", "not valid TOML"),
+        (b"\xff\xfe", "not valid TOML"),
+        (GOOD + '[elasticsearch]\nurls = ["http://u:p@h:1"]\n', "`elasticsearch.urls`"),
+    ],
+)
+def test_faults_are_named(write, text: str | bytes, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(text), environ={})
+    assert said in str(caught.value)
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_all_faults_at_once(write) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(GOOD + "nope = 1\nlinger_s = -1\n[kafka]\nx = 1\n"), environ={})
+    assert all(word in str(caught.value) for word in ("cdc.nope", "cdc.linger_s", "kafka.x"))
+
+
+def test_unknown_environment_is_an_error(write) -> None:
+    with pytest.raises(ConfigError, match="unknown key `soruce`"):
+        load(write(GOOD), environ={"TIDEMARK_SORUCE__HOST": "x"})
+    load(write(GOOD), environ={"TIDEMARK_TEST_MYSQL": "x", "TIDEMARK_SAKILA": "y"})
+
+
+def test_byte_order_mark_and_size(write) -> None:
+    assert load(write(b"\xef\xbb\xbf" + GOOD.encode()), environ={}).settings.source.name == "shop"
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        load(write("#" * (1 << 20) + "\n" + GOOD), environ={})
+
+
+def test_secrets_come_from_files_and_are_masked(write, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("p%ss\nw0rd\n")
+    settings = load(write(f'[source]\nname = "s"\npassword_file = "{secret}"\n'), environ={}).settings
+    assert settings.source.secret() == "p%ss\nw0rd"
+    inline = load(write('[source]\nname = "s"\npassword = "canary"\n'), environ={}).settings
+    assert "canary" not in repr(inline)
+    assert inline.source.secret() == "canary"
+
+
+def test_sizes(write) -> None:
+    text = GOOD + 'max_batch_bytes = "2MiB"\n[audit]\nmemory = "1 GiB"\n'
+    settings = load(write(text), environ={}).settings
+    assert (settings.cdc.max_batch_bytes, settings.audit.memory) == (2 << 20, 1 << 30)
+
+
+def test_no_configuration_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="no configuration") as caught:
+        load(environ={"XDG_CONFIG_HOME": str(tmp_path)})
+    assert "tidemark init" in caught.value.hint
+    with pytest.raises(ConfigError, match="does not exist"):
+        load(Path("nope.toml"), environ={})
