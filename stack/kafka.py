@@ -1,0 +1,137 @@
+"""A real Kafka broker, KRaft, one node."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from stack import artifacts, identity, java
+from stack.cancel import Cancel
+from stack.errors import ServerStartError
+from stack.ports import HOST
+from stack.process import write_atomically
+from stack.run import run
+from stack.server import Server
+
+_HEAP = ("-Xms512m", "-Xmx512m")
+_PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "num.partitions": "1",
+    "default.replication.factor": "1",
+    "min.insync.replicas": "1",
+    # One node; and few partitions in the control topics, so that a restart has little to load.
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "8",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "8",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "message.max.bytes": str(64 << 20),
+    "replica.fetch.max.bytes": str(64 << 20),
+    "socket.request.max.bytes": str(128 << 20),
+    "log.retention.hours": "-1",
+}
+_LOG4J = """\
+<Configuration status="WARN">
+  <Appenders><Console name="out"><PatternLayout pattern="%d{ISO8601} %-5p %m (%c{1})%n"/></Console></Appenders>
+  <Loggers><Root level="INFO"><AppenderRef ref="out"/></Root></Loggers>
+</Configuration>
+"""
+
+
+class KafkaServer(Server):
+    """One broker and controller in one JVM. `properties` are added to ours and win."""
+
+    name = "kafka"
+    port_names = ("port", "controller")
+
+    def __init__(self, folder: Path, *, port: int = 0, properties: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, port=port)
+        self._properties = dict(properties or {})
+        self._jars = Path()
+        self._java = ""
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def prepare(self, cancel: Cancel) -> None:
+        self._java = java.ensure(cancel).program
+        self._jars = artifacts.fetch("kafka", cancel)
+        self._note(version=artifacts.version_of("kafka", "kafka_2.13"))
+        write_atomically(self.folder / "log4j2.xml", _LOG4J, mode=0o644)
+        write_atomically(self.folder / "server.properties", render_properties(self._all_properties()), mode=0o644)
+        if not self.data.exists():
+            self._format(cancel)
+
+    def command(self) -> Sequence[str]:
+        collector = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError")
+        return [*self._jvm(*_HEAP, *collector), "kafka.Kafka", str(self.folder / "server.properties")]
+
+    def reach(self) -> Sequence[Path]:
+        return [self.folder, self._jars]
+
+    def answers(self) -> bool:
+        # librdkafka logs every refused connection, so ask it only when somebody listens.
+        try:
+            socket.create_connection((HOST, self.port), timeout=1).close()
+        except OSError:
+            return False
+        quiet = logging.getLogger("stack.kafka.client")
+        quiet.addHandler(logging.NullHandler())
+        quiet.propagate = False
+        admin = AdminClient({"bootstrap.servers": f"{HOST}:{self.port}"}, logger=quiet)
+        try:
+            return len(admin.list_topics(timeout=3).brokers) == 1
+        except KafkaException:
+            return False
+
+    def _all_properties(self) -> dict[str, str]:
+        broker, controller = f"{HOST}:{self.ports['port']}", f"{HOST}:{self.ports['controller']}"
+        where = {
+            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{broker}",
+            "controller.quorum.voters": f"1@{controller}",
+            "log.dirs": str(self.data),
+        }
+        return {**_PROPERTIES, **where, **self._properties}
+
+    def _jvm(self, *options: str) -> list[str]:
+        log4j = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}"
+        return [self._java, *options, log4j, "-cp", f"{self._jars}{os.sep}*"]
+
+    def _format(self, cancel: Cancel) -> None:
+        draft = self.folder / "data.part"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        identity.give(draft)
+        properties = self.folder / "format.properties"
+        write_atomically(properties, render_properties({**self._all_properties(), "log.dirs": str(draft)}), mode=0o644)
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [*self._jvm(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        log = self.folder / "format.log"
+        outcome = run([*identity.prefix(self.reach()), *command], log=log, cancel=cancel)
+        if outcome.code != 0:
+            raise ServerStartError(f"Kafka could not make its data folder:\n{outcome.tail()}", where=str(log))
+        draft.rename(self.data)
+
+
+def render_properties(properties: Mapping[str, str]) -> str:
+    """Java properties; a backslash is the only character in our values that needs care."""
+    return "".join(f"{key}={value.replace(chr(92), chr(92) * 2)}\n" for key, value in properties.items())

@@ -1,0 +1,64 @@
+"""Short-lived helper programs: apt-get, mvn, debootstrap, java."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.cancel import Cancel
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a helper ended, with everything it printed."""
+
+    code: int
+    output: str
+
+    def tail(self, lines: int = 15) -> str:
+        return "\n".join(self.output.strip().splitlines()[-lines:])
+
+
+def run(command: Sequence[str], *, log: Path, cancel: Cancel, env: Mapping[str, str] | None = None) -> Outcome:
+    """Run to the end, output to `log`; ended early (and its children with it) when `cancel` is set."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if env is None else dict(env),
+            start_new_session=True,
+        )
+        try:
+            _wait(child, cancel)
+        finally:
+            _end_group(child)
+    return Outcome(code=child.returncode, output=log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _wait(child: subprocess.Popen[bytes], cancel: Cancel) -> None:
+    while True:
+        try:
+            child.wait(_POLL_S)
+        except subprocess.TimeoutExpired:
+            cancel.check()
+        else:
+            return
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is not None:
+        return
+    os.killpg(child.pid, 15)
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, 9)
+        child.wait()
