@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pymysql
 import pytest
 from elasticsearch import Elasticsearch
+
 from ops.settings import Settings
 from schemas.errors import TidemarkError
 from stack import Stack
@@ -88,7 +89,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             raise
         pytest.skip(f"no real servers here: {error}. {error.hint}")
     try:
-        yield servers_from(status.test_environment(), str(status))
+        env = {
+            "TIDEMARK_TEST_MYSQL": status.mysql_url,
+            "TIDEMARK_TEST_KAFKA": status.kafka.address,
+            "TIDEMARK_TEST_ELASTICSEARCH": status.elasticsearch_url,
+        }
+        yield servers_from(env, ", ".join(f"{server.name} {server.version}" for server in status.servers))
     finally:
         stack.down()
 

@@ -40,7 +40,7 @@ def demo(
         keeping = after.enter_context(ExitStack())
         if not keep:
             after.callback(shutil.rmtree, folder, ignore_errors=True)
-        outcome = story.run(Stack(folder / "stack"), keeping)
+        outcome = story.run(Stack(folder / "stack", report=say), keeping)
         if keep:
             keeping.pop_all()
             say(f"kept: the servers run on, their data and tidemark.toml are in {folder}")

@@ -11,10 +11,7 @@ SOURCE = "shop"
 
 
 def write_config(folder: Path, status: StackStatus) -> Path:
-    """Write `tidemark.toml` and the password beside it, readable by the owner only; the file's path."""
-    password = folder / "mysql.password"
-    password.touch(mode=0o600)
-    password.write_text(status.mysql.capture_password, encoding="utf-8")
+    """Write `tidemark.toml`, with free ports for the services; the file's path."""
     cdc_port, sink_port, audit_port = free_ports(3)
     config = folder / "tidemark.toml"
     config.write_text(
@@ -23,14 +20,14 @@ def write_config(folder: Path, status: StackStatus) -> Path:
 name = "{SOURCE}"
 host = "{status.mysql.host}"
 port = {status.mysql.port}
-user = "{status.mysql.capture_user}"
-password_file = "{password}"
+user = "{status.tidemark.user}"
+password_file = "{status.tidemark.password_file}"
 
 [kafka]
-bootstrap_servers = "{status.kafka.host}:{status.kafka.port}"
+bootstrap_servers = "{status.kafka.address}"
 
 [elasticsearch]
-urls = ["http://{status.elasticsearch.host}:{status.elasticsearch.port}"]
+urls = ["{status.elasticsearch_url}"]
 
 [cdc]
 tables = ["shop.*"]

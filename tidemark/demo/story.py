@@ -101,12 +101,11 @@ class Story:
         return self.outcome
 
     def _root(self, status: StackStatus) -> Any:
-        mysql = status.mysql
         return pymysql.connect(
-            host=mysql.host,
-            port=mysql.port,
-            user=mysql.user,
-            password=mysql.password,
+            host=status.mysql.host,
+            port=status.mysql.port,
+            user=status.root.user,
+            password=status.root.password,
             autocommit=True,
             charset="utf8mb4",
         )
