@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from stack import StackStatus
-from stack.ports import free_ports
+from stack.ports import free_port
 
 SOURCE = "shop"
 
 
 def write_config(folder: Path, status: StackStatus) -> Path:
     """Write `tidemark.toml`, with free ports for the services; the file's path."""
-    cdc_port, sink_port, audit_port = free_ports(3)
+    cdc_port = free_port()
+    sink_port = free_port((cdc_port,))
+    audit_port = free_port((cdc_port, sink_port))
     config = folder / "tidemark.toml"
     config.write_text(
         f"""\
