@@ -149,3 +149,17 @@ def unique(request: pytest.FixtureRequest) -> str:
     """A name of the test's own: for a source, a database, an index."""
     plain = re.sub(r"[^a-z0-9]+", "_", request.node.name.lower())[:40].strip("_")
     return f"{plain}_{os.urandom(3).hex()}"
+
+
+@pytest.fixture
+def database(mysql: Mysql, unique: str) -> Iterator[str]:
+    """An empty database of the test's own."""
+    name = unique[-40:].strip("_")
+    connection = mysql.connect()
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+        try:
+            yield name
+        finally:
+            cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
+            connection.close()

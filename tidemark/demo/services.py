@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,16 @@ class Service:
     listen: str
 
     @classmethod
-    def start(cls, name: str, config: Path, listen: str) -> Service:
+    def start(cls, name: str, config: Path, listen: str, env: Mapping[str, str] | None = None) -> Service:
+        """Run `tidemark <name> run` in the background; its log is appended to `<name>.log` beside the configuration."""
         log = config.parent / f"{name}.log"
-        with log.open("wb") as stream:
+        with log.open("ab") as stream:
             process = subprocess.Popen(
-                [*command(), name, "run", "-c", str(config)], stdout=stream, stderr=stream, stdin=subprocess.DEVNULL
+                [*command(), name, "run", "-c", str(config)],
+                stdout=stream,
+                stderr=stream,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(env or {})},
             )
         return cls(name=name, process=process, log=log, listen=listen)
 

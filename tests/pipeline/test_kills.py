@@ -1,0 +1,179 @@
+"""kill -9 of every part under load; afterwards index and table are equal, and each change stands once in the topic."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+import topic
+from conftest import Mysql, Servers
+from runner import Pipeline
+from workload import TABLES, Workload
+
+from stack import Stack
+
+pytestmark = pytest.mark.stack
+
+
+class Loaded:
+    """A pipeline under load, and the checks after it."""
+
+    def __init__(self, pipeline: Pipeline, db: str, seed: int) -> None:
+        self.pipeline, self.db = pipeline, db
+        mysql = pipeline.servers.mysql
+        with mysql.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW BINARY LOG STATUS")
+            self._first_file = cursor.fetchone()[0]
+            Workload.create(connection, db)
+        pipeline.start("cdc", "sink")
+        self.load = Workload(lambda: mysql.connect(read_timeout=10), db, seed, pause_s=0.004)
+
+    def verify(self) -> None:
+        self.load.finish()
+        self.pipeline.await_equal(self.db, TABLES)
+        mysql = self.pipeline.servers.mysql
+        with mysql.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW BINARY LOGS")
+            files = [row[0] for row in cursor.fetchall() if row[0] >= self._first_file]
+        topics = [f"{self.pipeline.name}.{self.db}.{table}" for table in TABLES]
+        records = topic.read_topics(self.pipeline.servers.kafka.bootstrap_servers, topics)
+        wanted = topic.in_binlog(mysql, files, self.db)
+        assert topic.published(records) == wanted
+        assert len(wanted) > 100
+        for name in ("cdc", "sink"):
+            assert self.pipeline.stop(name) == 0
+
+
+@pytest.fixture
+def loaded(make_pipeline: Callable[..., Pipeline], database: str) -> Iterator[Callable[..., Loaded]]:
+    made: list[Loaded] = []
+
+    def make(name: str, seed: int, **sections: dict[str, object]) -> Loaded:
+        cdc = {"tables": [f"{database}.*"], "heartbeat_s": 1, "max_batch_events": 200, **sections.pop("cdc", {})}
+        made.append(Loaded(make_pipeline(name, cdc=cdc, **sections), database, seed))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.load._stop.set()
+
+
+def test_services_killed_at_random_moments(loaded: Callable[..., Loaded]) -> None:
+    seed = 7
+    rng = random.Random(seed)
+    one = loaded("kill_services", seed)
+    with one.load:
+        for _ in range(8):
+            one.load.await_commits(rng.randrange(5, 60))
+            victim = rng.choice(("cdc", "sink"))
+            one.pipeline.kill(victim)
+            one.load.await_commits(rng.randrange(1, 30))
+            one.pipeline.start(victim, ready=rng.random() < 0.5)
+    one.pipeline.check()
+    one.verify()
+
+
+def test_everything_of_ours_killed_at_once_and_started_in_another_order(loaded: Callable[..., Loaded]) -> None:
+    one = loaded("kill_all", 11)
+    with one.load:
+        for order in (("sink", "cdc"), ("cdc", "sink")):
+            one.load.await_commits(40)
+            for name in order:
+                one.pipeline.kill(name)
+            one.load.await_commits(20)
+            for name in order:
+                one.pipeline.start(name, ready=False)
+    one.verify()
+
+
+@pytest.mark.parametrize(
+    ("service", "point"),
+    [
+        ("cdc", "after_read:kill9@5"),
+        ("cdc", "before_publish:kill9@7"),
+        ("cdc", "mid_transaction:kill9@4"),
+        ("cdc", "before_commit:kill9@6"),
+        ("cdc", "after_publish:kill9@6"),
+        ("sink", "after_bulk:kill9@5"),
+        ("sink", "before_commit:kill9@3"),
+        ("sink", "after_commit:kill9@3"),
+    ],
+)
+def test_crash_points(loaded: Callable[..., Loaded], service: str, point: str) -> None:
+    one = loaded(f"crash_{service}", 13)
+    with one.load:
+        one.load.await_commits(20)
+        assert one.pipeline.stop(service) == 0
+        one.pipeline.start(service, env={"TIDEMARK_CRASH": point}, ready=False)
+        assert one.pipeline.wait(service, 60) == -9
+        one.load.await_commits(20)
+        one.pipeline.start(service)
+        one.load.await_commits(10)
+    one.verify()
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Servers that may be killed."""
+    stack = Stack(tmp_path_factory.mktemp("killable"))
+    stack.up()
+    yield stack
+    stack.down()
+
+
+@pytest.mark.parametrize("server", ["mysql", "kafka", "elasticsearch"])
+def test_servers_killed_and_restarted_under_load(
+    own_stack: Stack, server: str, make_killable: Callable[..., Loaded]
+) -> None:
+    one = make_killable(f"server_{server}", 17)
+    with one.load:
+        one.load.await_commits(40)
+        own_stack.kill_server(server)
+        own_stack.start_server(server)
+        one.load.await_commits(60, timeout_s=90)
+    one.verify()
+
+
+@pytest.fixture
+def make_killable(own_stack: Stack, tmp_path, unique: str) -> Iterator[Callable[..., Loaded]]:
+    from conftest import servers_from
+
+    status = own_stack.status()
+    env = {
+        "TIDEMARK_TEST_MYSQL": status.mysql_url,
+        "TIDEMARK_TEST_KAFKA": status.kafka.address,
+        "TIDEMARK_TEST_ELASTICSEARCH": status.elasticsearch_url,
+    }
+    made: list[Loaded] = []
+
+    def make(name: str, seed: int) -> Loaded:
+        db = unique[-30:].strip("_")
+        servers: Servers = servers_from(env, "killable")
+        cdc = {"tables": [f"{db}.*"], "heartbeat_s": 1, "max_batch_events": 200}
+        made.append(Loaded(Pipeline(tmp_path / name, servers, name, cdc=cdc), db, seed))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.load._stop.set()
+        one.pipeline.close()
+        for service in ("cdc", "sink"):
+            print(f"--- {service} ---\n{one.pipeline.log(service)[-6000:]}")
+
+
+def test_a_second_cdc_of_the_same_name_fences_the_first(
+    make_pipeline: Callable[..., Pipeline], database: str, mysql: Mysql
+) -> None:
+    sections = {"cdc": {"tables": [f"{database}.*"], "heartbeat_s": 1}}
+    first, second = make_pipeline("twins", **sections), make_pipeline("twins", **sections)
+    with mysql.connect(database=database) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE items (id BIGINT PRIMARY KEY)")
+        first.start("cdc", "sink")
+        for older, newer in ((first, second), (second, first)):
+            cursor.execute("INSERT INTO items SELECT COALESCE(MAX(id), 0) + 1 FROM items")
+            newer.start("cdc")
+            assert older.wait("cdc", 60) == 7
+            assert "fenced" in older.log("cdc")
+        cursor.execute("INSERT INTO items SELECT COALESCE(MAX(id), 0) + 1 FROM items")
+        first.await_equal(database, ("items",))

@@ -1,0 +1,98 @@
+"""cdc and sink as the processes that a user would run, with a configuration of the test's own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from conftest import Servers, settings_tree
+from oracle import await_equal
+
+from stack.ports import free_port
+from tidemark.demo.services import Service
+
+
+class Pipeline:
+    """One source name, one configuration file, and the processes that run with it."""
+
+    def __init__(self, folder: Path, servers: Servers, name: str, **sections: dict[str, Any]) -> None:
+        self.name = name
+        self.servers = servers
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._running: dict[str, Service] = {}
+        self.listen = {service: f"127.0.0.1:{free_port()}" for service in ("cdc", "sink")}
+        tree = settings_tree(servers, name, **sections)
+        tree["service"] |= {f"{service}_listen": address for service, address in self.listen.items()}
+        self.config = folder / "tidemark.toml"
+        self.config.write_text("\n".join(_toml(tree)), encoding="utf-8")
+
+    def start(self, *services: str, env: Mapping[str, str] | None = None, ready: bool = True) -> None:
+        for service in services:
+            self._running[service] = Service.start(service, self.config, self.listen[service], env)
+        for service in services if ready else ():
+            self._running[service].await_ready(90)
+
+    def kill(self, service: str) -> None:
+        """kill -9."""
+        process = self._running.pop(service).process
+        process.kill()
+        process.wait(10)
+
+    def stop(self, service: str, timeout_s: float = 15) -> int:
+        return self._running.pop(service).stop(timeout_s)
+
+    def wait(self, service: str, timeout_s: float = 30) -> int:
+        """Wait for a service to end by itself; its exit code."""
+        return self._running.pop(service).process.wait(timeout_s)
+
+    def log(self, service: str) -> str:
+        return (self.folder / f"{service}.log").read_text(encoding="utf-8")
+
+    def running(self, service: str) -> Service:
+        return self._running[service]
+
+    def check(self) -> None:
+        for service in self._running.values():
+            service.check()
+
+    def alias(self, db: str, table: str) -> str:
+        return f"{self.name}.{db}.{table}"
+
+    def await_equal(self, db: str, tables: tuple[str, ...], timeout_s: float = 90) -> None:
+        connection = self.servers.mysql.connect()
+        client = self.servers.elastic.client()
+        try:
+            aliases = {table: self.alias(db, table) for table in tables}
+            await_equal(connection, client, db, aliases, alive=self.check, timeout_s=timeout_s)
+        finally:
+            connection.close()
+            client.close()
+
+    def close(self) -> None:
+        for service in list(self._running):
+            self.kill(service)
+
+
+def until(check: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
+    """Wait until `check` gives something true, and return it."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := check()):
+        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain: {what}"
+        time.sleep(0.05)
+    return found
+
+
+def _toml(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    plain = {key: value for key, value in tree.items() if not isinstance(value, Mapping)}
+    if above and plain:
+        yield f"[{above}]"
+    for key, value in plain.items():
+        yield f"{key} = {json.dumps(value)}"
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            quoted = key if key.isidentifier() else json.dumps(key)
+            yield from _toml(value, f"{above}.{quoted}" if above else quoted)
