@@ -84,7 +84,10 @@ def admin(settings: KafkaSettings, client_id: str) -> AdminClient:
 
 
 def _dotted(overrides: dict[str, Any]) -> dict[str, Any]:
-    return {key.replace("__", "-").replace("_", "."): value for key, value in overrides.items()}
+    # Callbacks are named with underscores, properties with dots.
+    return {
+        key if callable(value) else key.replace("__", "-").replace("_", "."): value for key, value in overrides.items()
+    }
 
 
 def translate(error: KafkaException | KafkaError, where: str) -> TidemarkError:

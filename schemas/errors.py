@@ -65,6 +65,10 @@ class UnreachableError(TidemarkError):
     retryable = True
 
 
+class SlowCommitError(UnreachableError):
+    """A Kafka transaction did not end in time; the next one is smaller."""
+
+
 class RefusedError(TidemarkError):
     """A server answers and says no: password, TLS, permission to connect."""
 
@@ -175,6 +179,12 @@ class FormatError(UnsafeError):
     """A record was written by a newer tidemark, or by something else."""
 
     code = "format"
+
+
+class DuplicateReaderError(UnsafeError):
+    """Another replica reads with the same server id: MySQL disconnects one whenever the other connects."""
+
+    code = "duplicate-reader"
 
 
 class FencedError(TidemarkError):

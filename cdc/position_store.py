@@ -1,0 +1,97 @@
+"""The position and the claim of a source, in `<name>.__positions`: read at every start, written by the publisher."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ops.control import ControlReader
+from ops.settings import Settings
+from schemas.errors import FencedError, FormatError
+from schemas.names import positions_topic
+from schemas.position import Position
+from schemas.table import FORMAT, check_format
+
+POSITION_KEY = b'"position"'
+CLAIM_KEY = b'"claim"'
+_READ_S = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What the topic held at its end: the last committed position, and who claimed the source last."""
+
+    position: Position | None = None
+    claimant: str = ""
+    claimed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """This process as a claimant; one per process, for all of its sessions."""
+
+    id: str
+    label: str
+
+    @classmethod
+    def of_this_process(cls) -> Instance:
+        return cls(id=uuid.uuid4().hex, label=f"{socket.gethostname()}, process {os.getpid()}")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, "instance": self.id, "label": self.label, "ts_ms": time.time_ns() // 1_000_000}
+
+
+class PositionStore:
+    """Reads what is committed. Writing is the publisher's: it goes with the events, in one transaction."""
+
+    def __init__(self, settings: Settings, instance: Instance) -> None:
+        self._kafka = settings.kafka
+        self._source = settings.source.name
+        self._instance = instance
+        self.topic = positions_topic(settings.source.name)
+
+    def read(self, wanted: Callable[[], bool] = lambda: True) -> Stored:
+        """Everything from the beginning to the end now. Raises `FormatError`, `UnreachableError`."""
+        stored = Stored()
+        with ControlReader(self._kafka, f"{self._source}-positions", self.topic) as reader:
+            for message in reader.to_end(timeout_s=_READ_S, wanted=wanted):
+                stored = self._fold(stored, message.key(), message.value())
+        return stored
+
+    def _fold(self, stored: Stored, key: bytes | None, value: bytes | None) -> Stored:
+        if key not in (POSITION_KEY, CLAIM_KEY):
+            return stored
+        try:
+            record = orjson.loads(value) if value is not None else None
+            if key == POSITION_KEY:
+                position = Position.from_json(record) if record is not None else None
+                return Stored(position=position, claimant=stored.claimant, claimed_by=stored.claimed_by)
+            if record is None:
+                return Stored(position=stored.position)
+            check_format(record, "claim record")
+            return Stored(position=stored.position, claimant=record["instance"], claimed_by=record["label"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(
+                f"a record of {self.topic} cannot be read: {type(error).__name__}: {error}",
+                where=self._kafka.bootstrap_servers,
+                hint="Only tidemark may write to this topic. Restore it from a backup; never guess a position.",
+            ) from None
+
+    def is_ours(self, stored: Stored) -> bool:
+        """True if this process claimed the source last."""
+        return stored.claimant == self._instance.id
+
+    def fenced(self, stored: Stored) -> FencedError:
+        """The error of an instance that is no longer the owner."""
+        return FencedError(
+            f"another instance has taken over source `{self._source}`: {stored.claimed_by or 'not yet named'}",
+            where=f"topic {self.topic} on {self._kafka.bootstrap_servers}",
+            hint="Run one `tidemark cdc run` per [source] name; this one ends, the newer one goes on.",
+        )

@@ -1,0 +1,213 @@
+"""Publishes a batch and the position after it in one Kafka transaction: both are there, or neither is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore
+from cdc.route import TableRouter
+from cdc.runs import LONGEST, Run, runs
+from cdc.source.seam import Batch, Record
+from cdc.topics import Topics
+from ops import crashpoint
+from ops.catalog import schema_key
+from ops.kafka import producer, translate
+from ops.log import logger
+from ops.settings import Settings
+from ops.stop import Stop
+from schemas.errors import SlowCommitError, TidemarkError, TopicMismatchError, UnreachableError
+from schemas.names import schema_topic
+from schemas.position import Position
+
+_log = logger(__name__)
+
+_STEP_S = 0.5  # a librdkafka call in C sees no signal, so waiting is cut into pieces
+_ABORT_S = 3
+#: Half of librdkafka's socket time-out: what is slower may be in flight twice.
+_SLOW_S = 30
+_QUEUE = 100_000  # librdkafka's default for queue.buffering.max.messages
+
+_LOST = {
+    KafkaError._FENCED,  # noqa: SLF001  librdkafka's local errors begin with an underscore
+    KafkaError._STATE,  # noqa: SLF001
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    KafkaError.INVALID_TXN_STATE,
+    getattr(KafkaError, "PRODUCER_FENCED", 90),
+}
+_TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+
+Note = tuple[bytes, bytes]
+
+
+class Publisher:
+    """One producer's life, from `open` to the first error: after one, throw it away and make a new one."""
+
+    def __init__(self, settings: Settings, store: PositionStore, instance: Instance, stop: Stop) -> None:
+        self._settings = settings
+        self._where = settings.kafka.bootstrap_servers
+        self._store = store
+        self._instance = instance
+        self._stop = stop
+        self._undelivered: KafkaError | None = None
+        timeout_ms = int(settings.kafka.transaction_timeout_s * 1000)
+        self._producer: Producer = producer(
+            settings.kafka,
+            f"{settings.source.name}-cdc",
+            transactional_id=settings.source.name,
+            transaction_timeout_ms=timeout_ms,
+            message_timeout_ms=timeout_ms,
+            delivery_report_only_error=True,
+            on_delivery=self._delivered,
+        )
+
+    def open(self) -> None:
+        """Fence the previous owner and finish what it left open. Raises `UnreachableError` after half a minute."""
+        self._patiently(self._producer.init_transactions, "init_transactions")
+
+    def claim(self) -> None:
+        """Write down that this instance owns the source now."""
+        value = orjson.dumps(self._instance.to_json())
+        self._transaction(lambda: self._produce(Record(self._store.topic, 0, CLAIM_KEY, value)))
+
+    def publish(
+        self, batch: Batch, *, router: TableRouter, topics: Topics, known: Position, notes: Sequence[Note] = ()
+    ) -> Position:
+        """Commit the batch, its new layouts, further `notes` for `__schema`, and the position; gives the position.
+
+        `known`: the position that the session began with. Raises `FencedError`, `TopicMismatchError`,
+        `UnreachableError`; after any of them nothing of the batch is visible, or all of it is: read the position again.
+        """
+        used = {record.topic for record in batch.records}
+        topics.ensure({name: router.partitions(name) for name in sorted(used)}, pinned=known.partitions)
+        layouts = [(schema_key(table), orjson.dumps(table.to_json())) for table in batch.tables]
+        position = replace(batch.position, partitions=router.pinned)
+        self._transaction(lambda: self._fill(batch.records, [*layouts, *notes], position))
+        return position
+
+    def _fill(self, records: Sequence[Record], notes: Iterable[Note], position: Position) -> None:
+        topic = schema_topic(self._settings.source.name)
+        for key, value in notes:
+            self._produce(Record(topic, 0, key, value))
+        for item in runs(records):
+            self._produce(item) if isinstance(item, Record) else self._produce_run(item)
+            crashpoint.reached("mid_transaction")
+        self._produce(Record(self._store.topic, 0, POSITION_KEY, orjson.dumps(position.to_json())))
+        crashpoint.reached("before_commit")
+
+    def _transaction(self, fill: Callable[[], None]) -> None:
+        self._undelivered = None
+        try:
+            self._producer.begin_transaction()
+            fill()
+            self._patiently(self._producer.commit_transaction, "commit_transaction")
+        except (KafkaException, BufferError) as error:
+            raise self._give_up(error) from error
+        except TidemarkError:
+            self._abort()
+            raise
+
+    def _produce(self, record: Record) -> None:
+        topic, partition, key, value, headers = record
+        self._make_room(1)
+        self._producer.produce(topic, value=value, key=key, partition=partition, headers=list(headers) or None)
+
+    def _produce_run(self, run: Run) -> None:
+        self._make_room(len(run.messages))
+        queued = self._producer.produce_batch(run.topic, run.messages)
+        if queued != len(run.messages):
+            first = next((message["_error"] for message in run.messages if "_error" in message), None)
+            if isinstance(first, KafkaError):
+                raise KafkaException(first)
+            raise UnreachableError(f"Kafka's client took {queued} of {len(run.messages)} records", where=run.topic)
+
+    def _make_room(self, wanted: int) -> None:
+        # A run that is taken in part cannot be produced again without duplicates, so it is not begun.
+        self._producer.poll(0)
+        deadline = time.monotonic() + _SLOW_S
+        while len(self._producer) + wanted > _QUEUE - LONGEST:
+            if time.monotonic() > deadline or self._stop.requested:
+                raise UnreachableError("Kafka does not take the records in time", where=self._where)
+            self._producer.poll(0.1)
+
+    def _patiently(self, call: Callable[[float], None], name: str) -> None:
+        """Repeat a transactional call while librdkafka says that it may be repeated."""
+        deadline = time.monotonic() + _SLOW_S
+        while True:
+            try:
+                call(_STEP_S)
+            except KafkaException as error:
+                cause = error.args[0]
+                if not cause.retriable() or cause.fatal():
+                    raise self._give_up(error) from error
+                if time.monotonic() > deadline or self._hurried():
+                    raise self._slow(name, cause) from error
+            else:
+                return
+
+    def _hurried(self) -> bool:
+        return self._stop.requested and self._stop.remaining_s < self._settings.service.stop_timeout_s / 2
+
+    def _slow(self, name: str, cause: KafkaError) -> TidemarkError:
+        what = f"Kafka does not finish {name} within {_SLOW_S} s: {cause.str()}"
+        hint = "Check that the brokers are up, and the state of topic __transaction_state."
+        if name == "commit_transaction":
+            return SlowCommitError(what, where=self._where, hint=hint)
+        return UnreachableError(what, where=self._where, hint=hint)
+
+    def _give_up(self, error: KafkaException | BufferError) -> TidemarkError:
+        """What the failure means. The transaction is aborted where that is still possible."""
+        if isinstance(error, BufferError):
+            self._abort()
+            return UnreachableError("Kafka's client has no room for the records", where=self._where)
+        cause: KafkaError = error.args[0]
+        if cause.fatal() or cause.code() in _LOST:
+            return self._lost(cause)
+        self._abort()
+        return self._explain(self._undelivered or cause)
+
+    def _lost(self, cause: KafkaError) -> TidemarkError:
+        # A transaction that timed out looks exactly like another owner: only the claim tells them apart.
+        stored = self._store.read(lambda: not self._hurried())
+        if not self._store.is_ours(stored):
+            return self._store.fenced(stored)
+        return UnreachableError(f"Kafka gave the transaction up: {cause.str()}", where=self._where)
+
+    def _explain(self, cause: KafkaError) -> TidemarkError:
+        if cause.code() in _TOO_LARGE:
+            return TopicMismatchError(
+                f"Kafka refuses an event as too large: {cause.str()}",
+                where=self._where,
+                hint="A topic's max.message.bytes, or the broker's message.max.bytes, is below [kafka] "
+                f"max_event_bytes = {self._settings.kafka.max_event_bytes}: raise it, or lower the setting.",
+            )
+        return translate(cause, self._where)
+
+    def _abort(self) -> None:
+        """Best effort: the next producer's `init_transactions` aborts what is left."""
+        try:
+            self._producer.abort_transaction(_ABORT_S)
+        except KafkaException as error:
+            _log.debug("abort failed", action="abort_failed", reason=str(error))
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        # librdkafka's own errors after a purge say nothing; the first real one does.
+        if error is not None and self._undelivered is None:
+            self._undelivered = error
+
+    def close(self) -> None:
+        """Forget everything that is not committed; never waits long."""
+        self._producer.purge()
+        self._producer.flush(1)
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()

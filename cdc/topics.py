@@ -1,0 +1,146 @@
+"""Creates the topics of a source, and holds existing ones against what the pipeline relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from ops.kafka import admin, translate
+from ops.log import logger
+from ops.settings import KafkaSettings
+from schemas import names
+from schemas.errors import ConfigError, TidemarkError, TopicMismatchError
+
+_log = logger(__name__)
+
+_DAY_MS = 86_400_000
+_TIMEOUT_S = 15
+_SEGMENT_BYTES = 1 << 20  # the smallest that Kafka 4 accepts (KIP-1030)
+
+#: So that an index can be rebuilt from the topic alone, and the audit finds every event of the last day.
+_TABLE_CONFIG = {
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": str(_DAY_MS),
+    "delete.retention.ms": str(7 * _DAY_MS),
+}
+#: A record a second or more, of which the last one counts: read at every start.
+_POSITIONS_CONFIG = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(_SEGMENT_BYTES),
+    "min.cleanable.dirty.ratio": "0.01",
+    "max.compaction.lag.ms": "600000",
+}
+_CONTROL_CONFIG = {"cleanup.policy": "compact"}
+
+
+class Topics:
+    """The topics of one source on one cluster. Remembers which exist, so that the path asks nothing twice."""
+
+    def __init__(self, settings: KafkaSettings, source: str) -> None:
+        self._settings = settings
+        self._source = source
+        self._admin: AdminClient = admin(settings, f"{source}-cdc")
+        self._ready: set[str] = set()
+
+    def count(self, topic: str) -> int:
+        """The partitions that an existing topic has, or the ones that a new one will get."""
+        return self._existing([topic]).get(topic) or self._settings.partitions
+
+    def of_source(self) -> Mapping[str, int]:
+        """Every existing topic of a table of this source -> partitions."""
+        prefix = f"{self._source}."
+        return {
+            name: count
+            for name, count in self._existing().items()
+            if name.startswith(prefix) and not name.startswith(f"{prefix}__")
+        }
+
+    def ensure_control(self) -> None:
+        """Create the four control topics."""
+        largest = {"max.message.bytes": str(self._message_bytes())}
+        twice = {"max.message.bytes": str(2 * self._message_bytes())}
+        wanted = {
+            names.positions_topic(self._source): _POSITIONS_CONFIG,
+            names.schema_topic(self._source): _CONTROL_CONFIG | largest,
+            names.control_topic(self._source): _CONTROL_CONFIG,
+            names.deadletter_topic(self._source): _CONTROL_CONFIG | twice,
+        }
+        found = self._existing(wanted)
+        for topic, count in found.items():
+            if count != 1:
+                raise self._mismatch(topic, found=count, pinned=1)
+        self._create([self._new(topic, 1, config) for topic, config in wanted.items() if topic not in found])
+
+    def ensure(self, counts: Mapping[str, int], *, pinned: Mapping[str, int]) -> None:
+        """Create table topics (topic -> partitions). Raises `TopicMismatchError`.
+
+        A topic in `pinned` is one that the stored position has written to: it must exist.
+        """
+        unsure = {topic: count for topic, count in counts.items() if topic not in self._ready}
+        if not unsure:
+            return
+        found = self._existing(unsure)
+        for topic, count in unsure.items():
+            if topic in found and found[topic] != count:
+                raise self._mismatch(topic, found=found[topic], pinned=count)
+            if topic not in found and topic in pinned:
+                raise self._vanished(topic, count)
+        config = _TABLE_CONFIG | {"max.message.bytes": str(self._message_bytes())}
+        self._create([self._new(topic, count, config) for topic, count in unsure.items() if topic not in found])
+        self._ready |= unsure.keys()
+
+    def _message_bytes(self) -> int:
+        # The limit is on the whole record batch: key, headers and framing come on top of the event.
+        return self._settings.max_event_bytes + 65_536
+
+    def _new(self, topic: str, partitions: int, config: Mapping[str, str]) -> NewTopic:
+        factor = self._settings.replication_factor
+        return NewTopic(topic, num_partitions=partitions, replication_factor=factor, config=dict(config))
+
+    def _existing(self, topics: Iterable[str] | None = None) -> dict[str, int]:
+        try:
+            found = self._admin.list_topics(timeout=_TIMEOUT_S).topics
+        except KafkaException as error:
+            raise translate(error, self._settings.bootstrap_servers) from error
+        wanted = found if topics is None else set(topics)
+        return {name: len(topic.partitions) for name, topic in found.items() if name in wanted and not topic.error}
+
+    def _create(self, topics: list[NewTopic]) -> None:
+        if not topics:
+            return
+        for name, future in self._admin.create_topics(topics, request_timeout=_TIMEOUT_S).items():
+            try:
+                future.result(_TIMEOUT_S * 2)
+                _log.info("topic created", action="topic_created", topic=name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._not_created(name, error) from error
+
+    def _not_created(self, topic: str, error: KafkaException) -> TidemarkError:
+        where = f"topic {topic} on {self._settings.bootstrap_servers}"
+        if error.args[0].code() in (KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.INVALID_PARTITIONS):
+            return ConfigError(
+                f"Kafka refuses to create the topic: {error.args[0].str()}",
+                where=where,
+                hint="Set [kafka] replication_factor and partitions to what the cluster can hold.",
+            )
+        return translate(error, where)
+
+    def _mismatch(self, topic: str, *, found: int, pinned: int) -> TopicMismatchError:
+        return TopicMismatchError(
+            f"topic {topic} has {found} partitions, and this pipeline writes {pinned}",
+            where=self._settings.bootstrap_servers,
+            hint="With another count a key's events would lie in two partitions, in no order. "
+            f"Give the topic its {pinned} partitions back: delete it, and create it again with that count.",
+        )
+
+    def _vanished(self, topic: str, partitions: int) -> TopicMismatchError:
+        return TopicMismatchError(
+            f"topic {topic} is gone, though the stored position says that events were written to it",
+            where=self._settings.bootstrap_servers,
+            hint="What was in it is lost to every consumer. Find out who deleted it; then either leave the table out "
+            f"with [cdc] exclude, or accept the loss by creating the topic by hand, with {partitions} partitions and "
+            "cleanup.policy=compact, and rewrite the table's rows.",
+        )
