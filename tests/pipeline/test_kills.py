@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import topic
-from conftest import Mysql, Servers
+from conftest import Mysql, Servers, servers_from
 from runner import Pipeline
 from workload import TABLES, Workload
 
@@ -137,8 +137,6 @@ def test_servers_killed_and_restarted_under_load(
 
 @pytest.fixture
 def make_killable(own_stack: Stack, tmp_path, unique: str) -> Iterator[Callable[..., Loaded]]:
-    from conftest import servers_from
-
     status = own_stack.status()
     env = {
         "TIDEMARK_TEST_MYSQL": status.mysql_url,
