@@ -35,9 +35,9 @@ def install(package: str, cancel: Cancel) -> None:
         log = cache_dir() / "apt.log"
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         command = ["apt-get", "install", "-y", "--no-install-recommends", package]
-        if run(command, log=log, cancel=cancel, env=env).code != 0:
-            run(["apt-get", "update"], log=log, cancel=cancel, env=env)
-            outcome = run(command, log=log, cancel=cancel, env=env)
+        if run(command, log=log, cancel=cancel, env=env, outlive=True).code != 0:
+            run(["apt-get", "update"], log=log, cancel=cancel, env=env, outlive=True)
+            outcome = run(command, log=log, cancel=cancel, env=env, outlive=True)
             if outcome.code != 0:
                 raise MissingToolError(f"apt-get could not install {package}:\n{outcome.tail()}", hint=ELSEWHERE)
 

@@ -10,12 +10,11 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stack import artifacts, identity, java
+from stack import artifacts, files, identity, java
 from stack.cancel import Cancel
 from stack.lock import locked
 from stack.paths import cache_dir
 from stack.ports import HOST
-from stack.process import write_atomically
 from stack.server import Server
 
 _HEAP = "-Xms1g\n-Xmx1g\n"
@@ -59,6 +58,7 @@ class ElasticsearchServer(Server):
         self._home = _unpacked(section, cancel)
         self._note(version=artifacts.version_of(section, "elasticsearch"))
         self._configure()
+        (self.folder / "run/pid").unlink(missing_ok=True)
 
     def command(self) -> Sequence[str]:
         # -d: the launcher leaves when the node is up, and the node is one process.
@@ -70,9 +70,6 @@ class ElasticsearchServer(Server):
 
     def reach(self) -> Sequence[Path]:
         return [self.folder, self._home]
-
-    def clear_leftovers(self) -> None:
-        (self.folder / "run/pid").unlink(missing_ok=True)
 
     def main_pid(self) -> int:
         return int((self.folder / "run/pid").read_text(encoding="ascii"))
@@ -103,10 +100,10 @@ class ElasticsearchServer(Server):
             "path.repo": str(self.folder / "repo"),
         }
         (config / "jvm.options.d").mkdir(exist_ok=True)
-        write_atomically(config / "jvm.options.d/heap.options", _HEAP, mode=0o644)
+        files.write(config / "jvm.options.d/heap.options", _HEAP, mode=0o644)
         options = (self._home / "config/jvm.options").read_text(encoding="utf-8")
-        write_atomically(config / "jvm.options", without_gc_log(options), mode=0o644)
-        write_atomically(config / "elasticsearch.yml", render_settings({**_SETTINGS, **where, **self._settings}), mode=0o644)
+        files.write(config / "jvm.options", without_gc_log(options), mode=0o644)
+        files.write(config / "elasticsearch.yml", render_settings({**_SETTINGS, **where, **self._settings}), mode=0o644)
         for name in ("data", "logs", "repo", "run"):
             (self.folder / name).mkdir(exist_ok=True, mode=0o700)
             identity.give(self.folder / name)

@@ -21,7 +21,7 @@ _USER = "nobody"
 
 
 def owner() -> tuple[int, int] | None:
-    """uid and gid that the servers' data must belong to; None when the servers run as ourselves."""
+    """User and group id that the servers' data must belong to; None when the servers run as ourselves."""
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam(_USER)
@@ -37,8 +37,17 @@ def give(path: Path) -> None:
         os.chown(entry, *who, follow_symlinks=False)
 
 
-def prefix(folders: Iterable[Path]) -> list[str]:
-    """The words before a server's command that make it run as the servers' user."""
+def dies_with_us() -> list[str]:
+    """Words before a helper's command that end it when we die, be it by SIGKILL."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig=KILL", "--"] if setpriv else []
+
+
+def prefix(folders: Iterable[Path], *, helper: bool = False) -> list[str]:
+    """Words before a server's command that make it run as the servers' user.
+
+    For a `helper` also those of `dies_with_us`: a change of user would undo the outer ones (prctl(2)).
+    """
     who = owner()
     if who is None:
         return []
@@ -46,6 +55,8 @@ def prefix(folders: Iterable[Path]) -> list[str]:
     if setpriv is None:
         raise MissingToolError("setpriv is not installed", hint="apt-get install util-linux")
     words = [setpriv, f"--reuid={who[0]}", f"--regid={who[1]}", "--clear-groups"]
+    if helper:
+        words.append("--pdeathsig=KILL")
     if all(_passable(folder, *who) for folder in folders):
         return [*words, "--inh-caps=-all", "--ambient-caps=-all", "--"]
     through = "-all,+dac_override"

@@ -14,11 +14,10 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stack import artifacts, identity, java
+from stack import artifacts, files, identity, java
 from stack.cancel import Cancel
 from stack.errors import ServerStartError
 from stack.ports import HOST
-from stack.process import write_atomically
 from stack.run import run
 from stack.server import Server
 
@@ -75,8 +74,8 @@ class KafkaServer(Server):
         self._java = java.ensure(cancel).program
         self._jars = artifacts.fetch("kafka", cancel)
         self._note(version=artifacts.version_of("kafka", "kafka_2.13"))
-        write_atomically(self.folder / "log4j2.xml", _LOG4J, mode=0o644)
-        write_atomically(self.folder / "server.properties", render_properties(self._all_properties()), mode=0o644)
+        files.write(self.folder / "log4j2.xml", _LOG4J, mode=0o644)
+        files.write(self.folder / "server.properties", render_properties(self._all_properties()), mode=0o644)
         if not self.data.exists():
             self._format(cancel)
 
@@ -122,11 +121,11 @@ class KafkaServer(Server):
         draft.mkdir(mode=0o700)
         identity.give(draft)
         properties = self.folder / "format.properties"
-        write_atomically(properties, render_properties({**self._all_properties(), "log.dirs": str(draft)}), mode=0o644)
+        files.write(properties, render_properties({**self._all_properties(), "log.dirs": str(draft)}), mode=0o644)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*self._jvm(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         log = self.folder / "format.log"
-        outcome = run([*identity.prefix(self.reach()), *command], log=log, cancel=cancel)
+        outcome = run([*identity.prefix(self.reach(), helper=True), *command], log=log, cancel=cancel)
         if outcome.code != 0:
             raise ServerStartError(f"Kafka could not make its data folder:\n{outcome.tail()}", where=str(log))
         draft.rename(self.data)

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pymysql
 
-from stack import debian, identity
+from stack import debian, files, identity
 from stack.cancel import Cancel, never
 from stack.errors import ServerStartError
 from stack.ports import HOST
-from stack.process import write_atomically
 from stack.run import run
 from stack.server import Server
-from stack.status import Account
+from stack.status import Account, MysqlStatus
 
 # As tidemark wants it (binlog_*, gtid_*), as a kill -9 test needs it (sync_binlog, flush_log), and small.
 _SETTINGS = (
@@ -69,14 +68,19 @@ class MysqlServer(Server):
         return self._account("root")
 
     @property
-    def tidemark(self) -> Account:
+    def capture(self) -> Account:
+        """The user that cdc captures with: the grants that it needs and no others."""
         return self._account("tidemark")
+
+    def status(self) -> MysqlStatus:
+        return MysqlStatus(**self.facts(), root=self.root, capture=self.capture, socket=self.socket)
 
     def prepare(self, cancel: Cancel) -> None:
         self._root = debian.mysql_root(cancel)
         self._note(version=debian.versions(self._root)["mysql-server-core"])
         if not self.data.exists():
             self._initialize(cancel)
+        self._clear_leftovers()
 
     def command(self) -> Sequence[str]:
         where = [f"--port={self.port}", f"--bind-address={HOST}", f"--socket={self._short_socket()}"]
@@ -85,14 +89,14 @@ class MysqlServer(Server):
     def reach(self) -> Sequence[Path]:
         return [self.folder, self._root]
 
-    def clear_leftovers(self) -> None:
+    def _clear_leftovers(self) -> None:
         # mysqld refuses to start if the pid in a left-over lock file belongs to anybody by now.
         for name in ("mysqld.sock", "mysqld.sock.lock", "mysqld.pid"):
             (self.data / name).unlink(missing_ok=True)
 
     def answers(self) -> bool:
         try:
-            for account in (self.root, self.tidemark):
+            for account in (self.root, self.capture):
                 self.connect(account, timeout_s=2).close()
         except (pymysql.MySQLError, OSError):
             return False
@@ -141,12 +145,12 @@ class MysqlServer(Server):
         draft.mkdir(mode=0o700)
         accounts = self.folder / "accounts.sql"
         passwords = {user: self._make_password(user) for user in ("root", "tidemark")}
-        write_atomically(accounts, _ACCOUNTS.format_map(passwords))
+        files.write(accounts, _ACCOUNTS.format_map(passwords))
         identity.give(accounts)
         identity.give(draft)
         command = [*self._mysqld(draft), "--initialize-insecure", f"--init-file={accounts}"]
         log = self.folder / "initialize.log"
-        outcome = run([*identity.prefix(self.reach()), *command], log=log, cancel=cancel)
+        outcome = run([*identity.prefix(self.reach(), helper=True), *command], log=log, cancel=cancel)
         accounts.unlink()
         if outcome.code != 0:
             raise ServerStartError(f"mysqld could not make its data folder:\n{outcome.tail()}", where=str(log))
@@ -154,7 +158,7 @@ class MysqlServer(Server):
 
     def _make_password(self, user: str) -> str:
         password = secrets.token_urlsafe(16)
-        write_atomically(self.folder / f"{user}-password", password)
+        files.write(self.folder / f"{user}-password", password)
         return password
 
 

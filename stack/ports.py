@@ -33,3 +33,11 @@ def free_port(taken: Collection[int] = ()) -> int:
         if port not in taken and is_free(port):
             return port
     raise OSError(f"no free port between {FIRST} and {LAST} on {HOST}")
+
+
+def free_ports(count: int) -> list[int]:
+    """That many different free ports."""
+    found: list[int] = []
+    while len(found) < count:
+        found.append(free_port(found))
+    return found

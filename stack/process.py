@@ -2,7 +2,7 @@
 
 A process is known by two marks, and neither can be mistaken for a stranger's:
 
-- pid and start time, written after the spawn; a reused pid has another start time;
+- pid, start time and boot, written after the spawn; a reused pid has another start time;
 - a random token in its environment, written to the record *before* the spawn. It finds what was started by
   a process that was killed between spawn and record, and what a launcher script started in its turn.
 """
@@ -10,149 +10,97 @@ A process is known by two marks, and neither can be mistaken for a stranger's:
 from __future__ import annotations
 
 import json
-import os
 import secrets
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
+from stack import files, proc
+from stack.proc import Identity
 
-TOKEN = "TIDEMARK_STACK_TOKEN"  # noqa: S105  (a mark on a process, no secret)
-_START_TOLERANCE_S = 0.05
+MARK = "TIDEMARK_STACK_PROCESS"
+_POLL_S = 0.02
+_KILL_TIMEOUT_S = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRecord:
-    """What is known about one started process; `pid` is 0 between the record and the spawn."""
+    """What is known about one started process; `main` is None between the record and the spawn."""
 
     token: str
-    pid: int = 0
-    started_s: float = 0.0
+    main: Identity | None = None
 
-    def members(self) -> list[psutil.Process]:
-        """Every live process that this record stands for."""
-        found = {process.pid: process for process in _with_token(self.token)}
-        main = _by_pid(self.pid, self.started_s)
-        if main is not None:
-            found.setdefault(main.pid, main)
-        return list(found.values())
+    def members(self) -> list[Identity]:
+        """Every live process that this record stands for, the main one first."""
+        found = [self.main] if self.main is not None and proc.is_alive(self.main) else []
+        return [*found, *(other for other in proc.with_variable(MARK, self.token) if other != self.main)]
 
 
 def read_record(path: Path) -> ProcessRecord | None:
-    """The record at `path`; None if there is none, or if it was cut off while being written."""
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return ProcessRecord(token=fields["token"], pid=fields["pid"], started_s=fields["started_s"])
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+    """The record at `path`, if there is one."""
+    fields = files.read_json(path)
+    if "token" not in fields:
         return None
+    main = Identity(**fields["main"]) if fields.get("main") else None
+    return ProcessRecord(token=fields["token"], main=main)
 
 
 def write_record(path: Path, record: ProcessRecord) -> None:
-    """Replace the record in one step."""
-    fields = {"token": record.token, "pid": record.pid, "started_s": record.started_s}
-    write_atomically(path, json.dumps(fields))
+    main = record.main
+    mark = {"pid": main.pid, "start_ticks": main.start_ticks, "boot": main.boot} if main else None
+    files.write(path, json.dumps({"token": record.token, "main": mark}))
 
 
-def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file that is either the old one or the new one, whenever we are killed."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(path)
-
-
-def spawn(command: Sequence[str], *, record: Path, log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def spawn(command: Sequence[str], *, record: Path, log: Path, env: Mapping[str, str]) -> None:
     """Start `command` in a session of its own, its output appended to `log`, known by `record`."""
     marked = ProcessRecord(token=secrets.token_hex(16))
     write_record(record, marked)
     with log.open("ab") as output:
-        child = subprocess.Popen(  # noqa: S603
+        child = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**env, TOKEN: marked.token},
+            env={**env, MARK: marked.token},
             cwd=log.parent,
             start_new_session=True,
         )
-    # Reaps at once, however long we live, and holds the Popen so that nothing warns about it.
+    # Reaps at once, however long we live; and it holds the Popen, so that nothing warns about it.
     threading.Thread(target=child.wait, name=f"reap-{child.pid}", daemon=True).start()
-    adopt(record, child.pid)
-    return child
+    write_record(record, replace(marked, main=proc.identify(child.pid)))
 
 
-def adopt(record: Path, pid: int) -> None:
-    """Make `pid` the main process of an existing record (a launcher handed over to its server)."""
-    marked = read_record(record)
-    process = _alive(pid)
-    if marked is not None and process is not None:
-        write_record(record, replace(marked, pid=pid, started_s=process.create_time()))
+def adopt(path: Path, pid: int) -> None:
+    """Make `pid` the main process of an existing record: a launcher has handed over to its server."""
+    record = read_record(path)
+    if record is not None:
+        write_record(path, replace(record, main=proc.identify(pid)))
 
 
-def end(record: ProcessRecord, *, grace_s: float) -> None:
-    """Ask politely, wait `grace_s`, then kill; returns when nothing of it is alive."""
-    members = record.members()
+def end(record: ProcessRecord, *, grace_s: float) -> bool:
+    """Ask politely, wait `grace_s`, then kill. True if nothing of it is alive any more."""
     if grace_s > 0:
-        _each(members, "terminate")
-        _gone(members, grace_s)
-    deadline = time.monotonic() + 10
+        members = record.members()
+        _signal(members, signal.SIGTERM)
+        _signal(members, signal.SIGCONT)  # a paused process would not hear it
+        _await(members, grace_s)
+    deadline = time.monotonic() + _KILL_TIMEOUT_S
     while (members := record.members()) and time.monotonic() < deadline:
-        _each(members, "kill")
-        _gone(members, 1)
+        _signal(members, signal.SIGKILL)
+        _await(members, 1)
+    return not members
 
 
-def _each(processes: Sequence[psutil.Process], verb: str) -> None:
+def _signal(processes: Iterable[Identity], number: signal.Signals) -> None:
     for process in processes:
-        try:
-            getattr(process, verb)()  # psutil compares the start time again before it signals
-        except psutil.NoSuchProcess:
-            continue
+        proc.send(process, number)
 
 
-def _gone(processes: Sequence[psutil.Process], timeout_s: float) -> None:
+def _await(processes: Sequence[Identity], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    while any(_is_alive(process) for process in processes) and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _alive(pid: int) -> psutil.Process | None:
-    try:
-        process = psutil.Process(pid)
-    except psutil.NoSuchProcess:
-        return None
-    return process if _is_alive(process) else None
-
-
-def _by_pid(pid: int, started_s: float) -> psutil.Process | None:
-    process = _alive(pid) if pid else None
-    if process is None or abs(process.create_time() - started_s) > _START_TOLERANCE_S:
-        return None
-    return process
-
-
-def _with_token(token: str) -> list[psutil.Process]:
-    mark = f"{TOKEN}={token}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            variables = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:  # not ours, or gone by now
-            continue
-        process = _alive(int(entry.name)) if mark in variables else None
-        if process is not None:
-            found.append(process)
-    return found
+    while any(map(proc.is_alive, processes)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)

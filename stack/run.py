@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack import identity
 from stack.cancel import Cancel
 
 _POLL_S = 0.1
+_GRACE_S = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +27,22 @@ class Outcome:
         return "\n".join(self.output.strip().splitlines()[-lines:])
 
 
-def run(command: Sequence[str], *, log: Path, cancel: Cancel, env: Mapping[str, str] | None = None) -> Outcome:
-    """Run to the end, output to `log`; ended early (and its children with it) when `cancel` is set."""
+def run(
+    command: Sequence[str],
+    *,
+    log: Path,
+    cancel: Cancel,
+    env: Mapping[str, str] | None = None,
+    outlive: bool = False,
+) -> Outcome:
+    """Run to the end, output to `log`; ended early, with its children, when `cancel` is set.
+
+    If we are killed it dies with us, unless it may `outlive` us because it must not be torn out of its work.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(
-            list(command),
+            [*([] if outlive else identity.dies_with_us()), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -56,9 +69,10 @@ def _wait(child: subprocess.Popen[bytes], cancel: Cancel) -> None:
 def _end_group(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is not None:
         return
-    os.killpg(child.pid, 15)
+    # Not SIGTERM: apt-get lets dpkg finish what it is at when it is interrupted.
+    os.killpg(child.pid, signal.SIGINT)
     try:
-        child.wait(10)
+        child.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
-        os.killpg(child.pid, 9)
+        os.killpg(child.pid, signal.SIGKILL)
         child.wait()

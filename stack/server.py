@@ -9,13 +9,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from stack import identity
+from stack import files, identity
 from stack.cancel import Cancel, never
-from stack.errors import ServerStartError
+from stack.errors import ServerStartError, StackError
+from stack.lock import locked
 from stack.ports import HOST, free_port, is_free
-from stack.process import ProcessRecord, adopt, end, read_record, spawn, write_atomically
+from stack.process import adopt, end, read_record, spawn
 from stack.status import ServerState, ServerStatus
 
 _LOG_LINES = 20
@@ -40,7 +41,7 @@ class Server(ABC):
 
     @abstractmethod
     def prepare(self, cancel: Cancel) -> None:
-        """Make the data folder and the configuration; keep what is there. Sets `version`."""
+        """Fetch it, make the data folder and the configuration; keep what is there, remove a crash's leftovers."""
 
     @abstractmethod
     def command(self) -> Sequence[str]:
@@ -48,7 +49,7 @@ class Server(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """True if it does what clients need; must return within seconds."""
+        """True if it does what clients need; returns within seconds."""
 
     def environment(self) -> Mapping[str, str]:
         return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "TZ": "UTC"}
@@ -58,11 +59,8 @@ class Server(ABC):
         return [self.folder]
 
     def main_pid(self) -> int:
-        """The pid to record once it answers; 0 to keep that of the command."""
+        """The server's pid where the command is only a launcher; 0 where it is the server."""
         return 0
-
-    def clear_leftovers(self) -> None:
-        """Remove what a killed server left and a new one would stumble over."""
 
     # The same for all.
 
@@ -77,20 +75,17 @@ class Server(ABC):
 
     @property
     def ports(self) -> dict[str, int]:
-        found: dict[str, int] = self._facts.get("ports", {})
-        return found
+        return dict(self._noted.get("ports", {}))
 
     @property
     def version(self) -> str:
-        return str(self._facts.get("version", ""))
+        return str(self._noted.get("version", ""))
 
     @property
     def pid(self) -> int:
         """0 if it does not run."""
         record = read_record(self._record)
         members = record.members() if record else []
-        if record and any(process.pid == record.pid for process in members):
-            return record.pid
         return members[0].pid if members else 0
 
     @property
@@ -102,52 +97,59 @@ class Server(ABC):
         return ServerState.RUNNING if self.answers() else ServerState.UNREADY
 
     def status(self) -> ServerStatus:
-        return ServerStatus(
-            name=self.name,
-            state=self.state,
-            host=HOST,
-            port=self.port,
-            pid=self.pid,
-            version=self.version,
-            log=self.log,
-        )
+        return ServerStatus(**self.facts())
 
-    def start(self, *, timeout_s: float = 120, cancel: Cancel = never) -> None:
-        """Bring it up and return when it answers; does nothing if it does. Data and ports are kept."""
-        if self.state is ServerState.RUNNING:
-            return
-        try:
-            if not self.pid:
-                self._launch(cancel)
-            self._wait(time.monotonic() + timeout_s, cancel)
-        except BaseException:
-            self.stop()
-            raise
-        if self.main_pid():
-            adopt(self._record, self.main_pid())
+    def facts(self) -> dict[str, Any]:
+        """The fields that every status has."""
+        where = {"host": HOST, "port": self.port, "log": self.log}
+        return {"name": self.name, "state": self.state, "pid": self.pid, "version": self.version, **where}
+
+    def start(self, *, timeout_s: float = 180, cancel: Cancel = never) -> bool:
+        """Bring it up and return when it answers, with True if it had to be launched. Data and ports are kept."""
+        with locked(self.folder / "lock", cancel):
+            launched = False
+            try:
+                if not self.pid:
+                    launched = True
+                    self._launch(cancel)
+                self._wait(time.monotonic() + timeout_s, cancel)
+            except BaseException:
+                if launched:
+                    self._end(self.grace_s)
+                raise
+            if launched and self.main_pid():
+                adopt(self._record, self.main_pid())
+            return launched
 
     def stop(self) -> None:
         """Ask it to stop, kill it if it will not; nothing of it is alive afterwards."""
-        self._end(self.grace_s)
-        self._record.unlink(missing_ok=True)
+        if self.folder.exists():
+            with locked(self.folder / "lock"):
+                self._end(self.grace_s)
 
     def kill(self) -> None:
-        """kill -9, as a power cut would; the record stays, so its state is `died`."""
-        self._end(0)
+        """SIGKILL, like a crash; its state is then `died`."""
+        record = read_record(self._record)
+        if record is not None:
+            end(record, grace_s=0)
 
     def wipe(self) -> None:
         """Stop it and remove its data, ports and passwords."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def log_tail(self, lines: int = _LOG_LINES) -> str:
+        if not self.log.exists():
+            return "  (no log)"
+        text = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        return "\n".join(f"  {line}" for line in text)
+
     def _launch(self, cancel: Cancel) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._choose_ports()
         self.prepare(cancel)
-        self.clear_leftovers()
         cancel.check()
         command = [*identity.prefix(self.reach()), *self.command()]
-        self._child = spawn(command, record=self._record, log=self.log, env=self.environment())
+        spawn(command, record=self._record, log=self.log, env=self.environment())
 
     def _wait(self, deadline: float, cancel: Cancel) -> None:
         while not self.answers():
@@ -161,19 +163,14 @@ class Server(ABC):
         return ServerStartError(
             f"{self.name} {what}; the last lines of its log:\n{self.log_tail()}",
             where=str(self.log),
-            hint="`tidemark stack down --wipe` starts over with empty data, if the data is the trouble",
+            hint="if its data is the trouble, `tidemark stack down --wipe` starts over with none",
         )
-
-    def log_tail(self, lines: int = _LOG_LINES) -> str:
-        if not self.log.exists():
-            return "  (no log)"
-        text = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-        return "\n".join(f"  {line}" for line in text)
 
     def _end(self, grace_s: float) -> None:
         record = read_record(self._record)
-        if isinstance(record, ProcessRecord):
-            end(record, grace_s=grace_s)
+        if record is not None and not end(record, grace_s=grace_s):
+            raise StackError(f"{self.name} cannot be ended", where=f"pid {self.pid}")
+        self._record.unlink(missing_ok=True)
 
     def _choose_ports(self) -> None:
         ports = {name: port for name, port in self.ports.items() if is_free(port)}
@@ -188,12 +185,8 @@ class Server(ABC):
         return self.folder / "process.json"
 
     @property
-    def _facts(self) -> dict[str, object]:
-        try:
-            found: dict[str, object] = json.loads((self.folder / "server.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
-        return found
+    def _noted(self) -> dict[str, Any]:
+        return files.read_json(self.folder / "server.json")
 
     def _note(self, **facts: object) -> None:
-        write_atomically(self.folder / "server.json", json.dumps({**self._facts, **facts}))
+        files.write(self.folder / "server.json", json.dumps({**self._noted, **facts}))

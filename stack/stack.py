@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 from stack.cancel import Cancel
@@ -12,7 +12,7 @@ from stack.kafka import KafkaServer
 from stack.lock import locked
 from stack.mysql import MysqlServer
 from stack.server import Server
-from stack.status import ServerState, StackStatus
+from stack.status import StackStatus
 
 Report = Callable[[str], None]
 
@@ -44,13 +44,7 @@ class Stack:
         stop = cancel or Cancel()
         self.state_dir.mkdir(parents=True, exist_ok=True)
         with locked(self._lock, stop):
-            missing = [server for server in self.servers if server.state is not ServerState.RUNNING]
-            try:
-                self._start(missing, stop)
-            except BaseException:
-                stop.set()
-                self._stop(missing)
-                raise
+            self._start(stop)
         return self.status()
 
     def down(self, *, wipe: bool = False) -> StackStatus:
@@ -63,15 +57,14 @@ class Stack:
 
     def status(self) -> StackStatus:
         with ThreadPoolExecutor(len(self.servers)) as pool:
-            mysql, kafka, elasticsearch = pool.map(lambda server: server.status(), self.servers)
+            mysql = pool.submit(self.mysql.status)
+            kafka = pool.submit(self.kafka.status)
+            elasticsearch = pool.submit(self.elasticsearch.status)
         return StackStatus(
             state_dir=self.state_dir,
-            mysql=mysql,
-            kafka=kafka,
-            elasticsearch=elasticsearch,
-            root=self.mysql.root,
-            tidemark=self.mysql.tidemark,
-            socket=self.mysql.socket,
+            mysql=mysql.result(),
+            kafka=kafka.result(),
+            elasticsearch=elasticsearch.result(),
         )
 
     def server(self, name: str) -> Server:
@@ -85,7 +78,7 @@ class Stack:
         self.server(name).stop()
 
     def kill_server(self, name: str) -> None:
-        """kill -9."""
+        """Kill it without warning (SIGKILL)."""
         self.server(name).kill()
 
     def pid(self, name: str) -> int:
@@ -96,20 +89,27 @@ class Stack:
     def _lock(self) -> Path:
         return self.state_dir / "lock"
 
-    def _start(self, servers: Sequence[Server], cancel: Cancel) -> None:
-        pool = ThreadPoolExecutor(max(1, len(servers)))
-        futures = {pool.submit(server.start, cancel=cancel): server for server in servers}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                server = futures[future]
-                self._report(f"{server.name} {server.version} answers on port {server.port}")
-        except BaseException:
-            cancel.set()
-            raise
-        finally:
-            pool.shutdown(wait=True)
+    def _start(self, cancel: Cancel) -> None:
+        with ThreadPoolExecutor(len(self.servers)) as pool:
+            futures = {pool.submit(server.start, cancel=cancel): server for server in self.servers}
+            try:
+                for future in as_completed(futures):
+                    self._tell(futures[future], launched=future.result())
+            except BaseException:
+                # A server that fails stops itself; those that did come up in this call are stopped here.
+                cancel.set()
+                wait(futures)
+                self._stop([server for future, server in futures.items() if _launched(future)])
+                raise
 
     def _stop(self, servers: Sequence[Server]) -> None:
         with ThreadPoolExecutor(max(1, len(servers))) as pool:
             list(pool.map(lambda server: server.stop(), servers))
+
+    def _tell(self, server: Server, *, launched: bool) -> None:
+        did = "started" if launched else "already runs"
+        self._report(f"{server.name} {server.version} {did} on port {server.port}")
+
+
+def _launched(future: Future[bool]) -> bool:
+    return future.exception() is None and future.result()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 
 class ServerState(StrEnum):
@@ -33,10 +34,21 @@ class ServerStatus:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types only."""
+        return {
+            "state": str(self.state),
+            "host": self.host,
+            "port": self.port,
+            "pid": self.pid,
+            "version": self.version,
+            "log": str(self.log),
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A MySQL user of the stack."""
+    """A MySQL user of the stack; `password_file` is readable by its owner only."""
 
     user: str
     password: str
@@ -44,16 +56,49 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MysqlStatus(ServerStatus):
+    """MySQL with its two users: `root`, and the one that cdc captures with."""
+
+    root: Account
+    capture: Account
+    socket: Path
+
+    @property
+    def user(self) -> str:
+        return self.root.user
+
+    @property
+    def password(self) -> str:
+        return self.root.password
+
+    @property
+    def capture_user(self) -> str:
+        return self.capture.user
+
+    @property
+    def capture_password(self) -> str:
+        return self.capture.password
+
+    @property
+    def url(self) -> str:
+        """With the root account, for tests that create databases and users."""
+        return f"mysql://{quote(self.user)}:{quote(self.password, safe='')}@{self.address}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types only. Passwords are not in it; their files are."""
+        accounts = {account.user: str(account.password_file) for account in (self.root, self.capture)}
+        # The zero-argument super() does not know the class that `slots` makes.
+        return {**ServerStatus.to_json(self), "socket": str(self.socket), "password_files": accounts}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackStatus:
-    """The whole stack: the three servers, and how to log in to MySQL."""
+    """The whole stack."""
 
     state_dir: Path
-    mysql: ServerStatus
+    mysql: MysqlStatus
     kafka: ServerStatus
     elasticsearch: ServerStatus
-    root: Account
-    tidemark: Account
-    socket: Path
 
     @property
     def servers(self) -> tuple[ServerStatus, ServerStatus, ServerStatus]:
@@ -64,22 +109,27 @@ class StackStatus:
         return all(server.state is ServerState.RUNNING for server in self.servers)
 
     @property
-    def mysql_url(self) -> str:
-        """With the root account, for tests that create databases and users."""
-        return f"mysql://{self.root.user}:{self.root.password}@{self.mysql.address}"
+    def started_once(self) -> bool:
+        """True if the addresses are known, whether the servers run or not."""
+        return all(server.port for server in self.servers)
 
     @property
     def elasticsearch_url(self) -> str:
         return f"http://{self.elasticsearch.address}"
 
+    def test_environment(self) -> dict[str, str]:
+        """The variables that the tests take their servers from."""
+        return {
+            "TIDEMARK_TEST_MYSQL": self.mysql.url,
+            "TIDEMARK_TEST_KAFKA": self.kafka.address,
+            "TIDEMARK_TEST_ELASTICSEARCH": self.elasticsearch_url,
+        }
+
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types only. Passwords are not in it; their files are."""
-        servers = {server.name: _plain(asdict(server)) for server in self.servers}
-        accounts = {"root": str(self.root.password_file), "tidemark": str(self.tidemark.password_file)}
-        servers["mysql"] |= {"socket": str(self.socket), "password_files": accounts}
-        servers["elasticsearch"] |= {"url": self.elasticsearch_url}
+        """Plain JSON types only."""
+        servers = {server.name: server.to_json() for server in self.servers}
+        servers["elasticsearch"]["url"] = self.elasticsearch_url
         return {"state_dir": str(self.state_dir), "running": self.running, "servers": servers}
 
-
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, (Path, StrEnum)) else value for name, value in fields.items()}
+    def __str__(self) -> str:
+        return ", ".join(f"{server.name} {server.version or '?'} {server.state}" for server in self.servers)
