@@ -6,44 +6,45 @@ import os
 import shutil
 from pathlib import Path
 
-from stack.cancel import Cancel
 from stack.errors import ELSEWHERE, MissingToolError
 from stack.lock import locked
 from stack.paths import cache_dir
 from stack.run import run
+from stack.watcher import Watcher
 
 
-def ensure(program: str, package: str, cancel: Cancel) -> str:
+def ensure(program: str, package: str, watcher: Watcher) -> str:
     """The path of `program`, installed from `package` if need be."""
     found = shutil.which(program)
     if found is None:
-        install(package, cancel)
+        install(package, watcher)
         found = shutil.which(program)
     if found is None:
         raise MissingToolError(f"{program} is still not there after installing {package}", hint=ELSEWHERE)
     return found
 
 
-def install(package: str, cancel: Cancel) -> None:
+def install(package: str, watcher: Watcher) -> None:
     """`apt-get install`, when root on something Debian-like; else say what to type."""
     if shutil.which("apt-get") is None:
         raise MissingToolError(f"{package} is needed, and this is not a Debian-like system", hint=ELSEWHERE)
     if os.geteuid() != 0:
         hint = f"sudo apt-get update && sudo apt-get install {package}; {ELSEWHERE}"
         raise MissingToolError(f"{package} is needed and only root can install it", hint=hint)
-    with locked(cache_dir() / "apt.lock", cancel):
+    watcher.say(f"installing {package}")
+    with locked(cache_dir() / "apt.lock", watcher):
         log = cache_dir() / "apt.log"
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         command = ["apt-get", "install", "-y", "--no-install-recommends", package]
-        if run(command, log=log, cancel=cancel, env=env, outlive=True).code != 0:
-            run(["apt-get", "update"], log=log, cancel=cancel, env=env, outlive=True)
-            outcome = run(command, log=log, cancel=cancel, env=env, outlive=True)
+        if run(command, log=log, watcher=watcher, env=env, outlive=True).code != 0:
+            run(["apt-get", "update"], log=log, watcher=watcher, env=env, outlive=True)
+            outcome = run(command, log=log, watcher=watcher, env=env, outlive=True)
             if outcome.code != 0:
                 raise MissingToolError(f"apt-get could not install {package}:\n{outcome.tail()}", hint=ELSEWHERE)
 
 
-def available(package: str, log: Path, cancel: Cancel) -> bool:
+def available(package: str, log: Path, watcher: Watcher) -> bool:
     """True if the distribution has `package`."""
     if shutil.which("apt-cache") is None:
         return False
-    return run(["apt-cache", "show", "--no-all-versions", package], log=log, cancel=cancel).code == 0
+    return run(["apt-cache", "show", "--no-all-versions", package], log=log, watcher=watcher).code == 0

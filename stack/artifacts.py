@@ -16,11 +16,11 @@ from xml.sax.saxutils import escape
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from stack import apt
-from stack.cancel import Cancel
 from stack.errors import ChecksumError, DownloadError
 from stack.lock import locked
 from stack.paths import cache_dir
 from stack.run import run
+from stack.watcher import Watcher
 
 LOCK = Path(__file__).with_name("artifacts.lock")
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
@@ -79,19 +79,20 @@ def version_of(section: str, name: str) -> str:
     return next(item.version for item in locked_artifacts(section) if item.name == name)
 
 
-def fetch(section: str, cancel: Cancel) -> Path:
+def fetch(section: str, watcher: Watcher) -> Path:
     """The folder that holds exactly the verified files of one section of the lock file."""
     wanted = locked_artifacts(section)
     version = hashlib.sha256("".join(item.sha256 for item in wanted).encode()).hexdigest()[:8]
     folder = cache_dir() / "artifacts" / f"{section}-{version}"
-    with locked(cache_dir() / f"{section}.lock", cancel):
+    with locked(cache_dir() / f"{section}.lock", watcher):
         missing = [item for item in wanted if not item.matches(folder / item.file_name)]
         if missing:
-            _fetch_missing(missing, folder, cancel)
+            watcher.say(f"fetching {section} from Maven (once, {len(missing)} files)")
+            _fetch_missing(missing, folder, watcher)
     return folder
 
 
-def _fetch_missing(missing: Sequence[Artifact], folder: Path, cancel: Cancel) -> None:
+def _fetch_missing(missing: Sequence[Artifact], folder: Path, watcher: Watcher) -> None:
     draft = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -100,23 +101,23 @@ def _fetch_missing(missing: Sequence[Artifact], folder: Path, cancel: Cancel) ->
         retry=retry_if_exception_type(DownloadError),
         stop=stop_after_attempt(4),
         wait=wait_exponential(multiplier=2, max=20),
-        sleep=cancel.sleep,
+        sleep=watcher.sleep,
         reraise=True,
     ):
         with attempt:
-            _copy(missing, draft, cancel)
+            _copy(missing, draft, watcher)
     for item in missing:
         verify(item, draft / item.file_name)
         (draft / item.file_name).replace(folder / item.file_name)
     shutil.rmtree(draft)
 
 
-def _copy(artifacts: Sequence[Artifact], draft: Path, cancel: Cancel) -> None:
-    mvn = apt.ensure("mvn", "maven", cancel)
+def _copy(artifacts: Sequence[Artifact], draft: Path, watcher: Watcher) -> None:
+    mvn = apt.ensure("mvn", "maven", watcher)
     project = draft / "pom.xml"
     project.write_text(render_project(artifacts), encoding="utf-8")
     command = [mvn, "-B", "-ntp", "-f", str(project), _COPY, f"-DoutputDirectory={draft}", "-DexcludeTransitive=true"]
-    outcome = run(command, log=draft / "mvn.log", cancel=cancel)
+    outcome = run(command, log=draft / "mvn.log", watcher=watcher)
     if outcome.code != 0:
         errors = [line for line in outcome.output.splitlines() if line.startswith("[ERROR]")]
         said = "\n".join(errors[:4]) or outcome.tail()

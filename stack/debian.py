@@ -17,25 +17,25 @@ from pathlib import Path
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from stack import apt, files
-from stack.cancel import Cancel
 from stack.errors import ELSEWHERE, DownloadError, MissingToolError
 from stack.lock import locked
 from stack.paths import cache_dir
 from stack.run import run
+from stack.watcher import Watcher
 
 _PACKAGES = ("mysql-server-core", "mysql-client-core")
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale")
 
 
-def mysql_root(cancel: Cancel) -> Path:
+def mysql_root(watcher: Watcher) -> Path:
     """The tree with mysqld in it, made on first use (half a minute)."""
     root = cache_dir() / "debian-sid-mysql"
     if (root / "versions.json").exists():
         return root
-    with locked(root.with_name(f"{root.name}.lock"), cancel):
+    with locked(root.with_name(f"{root.name}.lock"), watcher):
         if not (root / "versions.json").exists():
-            _make(root, cancel)
+            _make(root, watcher)
     return root
 
 
@@ -53,21 +53,22 @@ def through_loader(root: Path, program: str) -> list[str]:
     return [str(loader), "--library-path", f"{loader.parent}:{root}/usr/lib/mysql/private", str(root / program)]
 
 
-def _make(root: Path, cancel: Cancel) -> None:
+def _make(root: Path, watcher: Watcher) -> None:
+    watcher.say("fetching MySQL from Debian sid (once, about 150 MB)")
     downloads = root.with_name(f"{root.name}.downloads")  # kept after a failure, to go on from there
     for attempt in Retrying(
         retry=retry_if_exception_type(DownloadError),
         stop=stop_after_attempt(4),
         wait=wait_exponential(multiplier=2, max=20),
-        sleep=cancel.sleep,
+        sleep=watcher.sleep,
         reraise=True,
     ):
         with attempt:
-            _download(downloads, cancel)
+            _download(downloads, watcher)
     draft = root.with_name(f"{root.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     packages = sorted(downloads.glob("var/cache/apt/archives/*.deb"))
-    _unpack(packages, draft, cancel)
+    _unpack(packages, draft, watcher)
     found = dict(_name_and_version(package) for package in packages)
     files.write(draft / "versions.json", json.dumps(found, indent=1), mode=0o644)
     shutil.rmtree(root, ignore_errors=True)
@@ -75,17 +76,17 @@ def _make(root: Path, cancel: Cancel) -> None:
     shutil.rmtree(downloads)
 
 
-def _download(folder: Path, cancel: Cancel) -> None:
-    debootstrap = apt.ensure("debootstrap", "debootstrap", cancel)
+def _download(folder: Path, watcher: Watcher) -> None:
+    debootstrap = apt.ensure("debootstrap", "debootstrap", watcher)
     if not _KEYRING.exists():
-        apt.install("debian-archive-keyring", cancel)
+        apt.install("debian-archive-keyring", watcher)
     wanted = [f"--include={','.join(_PACKAGES)}", "--variant=minbase", "sid", str(folder)]
     checked = ["--force-check-gpg", f"--keyring={_KEYRING}"]
     command = [*_as_root(), debootstrap, "--download-only", *checked, *wanted]
     # debootstrap does not vouch for the index files that it finds, so it gets new ones; packages it checks again.
     shutil.rmtree(folder / "var/lib/apt", ignore_errors=True)
     env = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
-    outcome = run(command, log=folder.with_name("debootstrap.log"), cancel=cancel, env=env)
+    outcome = run(command, log=folder.with_name("debootstrap.log"), watcher=watcher, env=env)
     if outcome.code != 0:
         raise DownloadError(
             f"debootstrap could not fetch {' and '.join(_PACKAGES)}:\n{outcome.tail()}",
@@ -104,11 +105,11 @@ def _as_root() -> list[str]:
     return [unshare, "--map-root-user"]
 
 
-def _unpack(packages: Sequence[Path], draft: Path, cancel: Cancel) -> None:
+def _unpack(packages: Sequence[Path], draft: Path, watcher: Watcher) -> None:
     draft.mkdir(parents=True)
     log = draft.with_name("dpkg-deb.log")
     for package in packages:
-        outcome = run(["dpkg-deb", "--extract", str(package), str(draft)], log=log, cancel=cancel)
+        outcome = run(["dpkg-deb", "--extract", str(package), str(draft)], log=log, watcher=watcher)
         if outcome.code != 0:
             raise DownloadError(f"{package.name} could not be unpacked:\n{outcome.tail()}", where=str(draft))
     for folder in _UNUSED:

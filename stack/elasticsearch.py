@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stack import artifacts, files, identity, java
-from stack.cancel import Cancel
 from stack.lock import locked
 from stack.paths import cache_dir
 from stack.ports import HOST
 from stack.server import Server
+from stack.watcher import Watcher
 
 _HEAP = "-Xms1g\n-Xmx1g\n"
 _SETTINGS: dict[str, object] = {
@@ -51,11 +51,11 @@ class ElasticsearchServer(Server):
     def log(self) -> Path:
         return self.folder / "elasticsearch.log"
 
-    def prepare(self, cancel: Cancel) -> None:
-        found = java.ensure(cancel)
+    def prepare(self, watcher: Watcher) -> None:
+        found = java.ensure(watcher)
         self._java_home = found.home
         section = "elasticsearch-9" if found.major >= java.ELASTICSEARCH_9_NEEDS else "elasticsearch-8"
-        self._home = _unpacked(section, cancel)
+        self._home = _unpacked(section, watcher)
         self._note(version=artifacts.version_of(section, "elasticsearch"))
         self._configure()
         (self.folder / "run/pid").unlink(missing_ok=True)
@@ -120,12 +120,12 @@ def without_gc_log(options: str) -> str:
     return re.sub(r"^[^#\n]*-Xlog:gc.*$", "", options, flags=re.MULTILINE)
 
 
-def _unpacked(section: str, cancel: Cancel) -> Path:
+def _unpacked(section: str, watcher: Watcher) -> Path:
     home = cache_dir() / f"elasticsearch-{artifacts.version_of(section, 'elasticsearch')}"
-    with locked(cache_dir() / "elasticsearch.unpack.lock", cancel):
+    with locked(cache_dir() / "elasticsearch.unpack.lock", watcher):
         if not home.exists():
             (item,) = artifacts.locked_artifacts(section)
-            _unpack(artifacts.fetch(section, cancel) / item.file_name, home)
+            _unpack(artifacts.fetch(section, watcher) / item.file_name, home)
     return home
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import apt
-from stack.cancel import Cancel
 from stack.errors import ELSEWHERE, MissingToolError
 from stack.paths import cache_dir
+from stack.watcher import Watcher
 
 KAFKA_NEEDS = 17
 ELASTICSEARCH_9_NEEDS = 21
@@ -38,11 +38,11 @@ def newest() -> Java | None:
     return max(found, key=lambda java: java.major, default=None)
 
 
-def ensure(cancel: Cancel) -> Java:
+def ensure(watcher: Watcher) -> Java:
     """A Java that Elasticsearch 9 runs on if any can be had, at least one that Kafka runs on."""
     java = newest()
     if java is None or java.major < ELASTICSEARCH_9_NEEDS:
-        java = _install(java, cancel) or java
+        java = _install(java, watcher) or java
     if java is None or java.major < KAFKA_NEEDS:
         package = _PACKAGES[KAFKA_NEEDS]
         raise MissingToolError("no Java 17 or newer", hint=f"sudo apt-get install {package}; {ELSEWHERE}")
@@ -71,12 +71,12 @@ def _homes() -> Iterator[Path]:
         yield from sorted(_JVM_FOLDER.iterdir())
 
 
-def _install(present: Java | None, cancel: Cancel) -> Java | None:
+def _install(present: Java | None, watcher: Watcher) -> Java | None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return None
     log = cache_dir() / "apt.log"
     for major, package in _PACKAGES.items():
-        if (present is None or major > present.major) and apt.available(package, log, cancel):
-            apt.install(package, cancel)
+        if (present is None or major > present.major) and apt.available(package, log, watcher):
+            apt.install(package, watcher)
             return newest()
     return None

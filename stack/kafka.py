@@ -15,11 +15,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from stack import artifacts, files, identity, java
-from stack.cancel import Cancel
 from stack.errors import ServerStartError
 from stack.ports import HOST
 from stack.run import run
 from stack.server import Server
+from stack.watcher import Watcher
 
 _HEAP = ("-Xms512m", "-Xmx512m")
 _PROPERTIES = {
@@ -70,14 +70,14 @@ class KafkaServer(Server):
     def data(self) -> Path:
         return self.folder / "data"
 
-    def prepare(self, cancel: Cancel) -> None:
-        self._java = java.ensure(cancel).program
-        self._jars = artifacts.fetch("kafka", cancel)
+    def prepare(self, watcher: Watcher) -> None:
+        self._java = java.ensure(watcher).program
+        self._jars = artifacts.fetch("kafka", watcher)
         self._note(version=artifacts.version_of("kafka", "kafka_2.13"))
         files.write(self.folder / "log4j2.xml", _LOG4J, mode=0o644)
         files.write(self.folder / "server.properties", render_properties(self._all_properties()), mode=0o644)
         if not self.data.exists():
-            self._format(cancel)
+            self._format(watcher)
 
     def command(self) -> Sequence[str]:
         collector = ("-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError")
@@ -115,7 +115,7 @@ class KafkaServer(Server):
         log4j = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}"
         return [self._java, *options, log4j, "-cp", f"{self._jars}{os.sep}*"]
 
-    def _format(self, cancel: Cancel) -> None:
+    def _format(self, watcher: Watcher) -> None:
         draft = self.folder / "data.part"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
@@ -125,7 +125,7 @@ class KafkaServer(Server):
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*self._jvm(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         log = self.folder / "format.log"
-        outcome = run([*identity.prefix(self.reach(), helper=True), *command], log=log, cancel=cancel)
+        outcome = run([*identity.prefix(self.reach(), helper=True), *command], log=log, watcher=watcher)
         if outcome.code != 0:
             raise ServerStartError(f"Kafka could not make its data folder:\n{outcome.tail()}", where=str(log))
         draft.rename(self.data)

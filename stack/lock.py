@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack.cancel import Cancel, never
+from stack.watcher import Watcher
+
+_patient = Watcher()
 
 
 @contextmanager
-def locked(path: Path, cancel: Cancel = never) -> Iterator[None]:
+def locked(path: Path, watcher: Watcher | None = None) -> Iterator[None]:
     """Hold the lock file at `path`, waiting for whoever has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while not _try(descriptor):
-            cancel.check()
-            time.sleep(0.05)
+            (watcher or _patient).sleep(0.05)
         yield
     finally:
         os.close(descriptor)

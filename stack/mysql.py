@@ -10,12 +10,12 @@ from pathlib import Path
 import pymysql
 
 from stack import debian, files, identity
-from stack.cancel import Cancel, never
 from stack.errors import ServerStartError
 from stack.ports import HOST
 from stack.run import run
 from stack.server import Server
 from stack.status import Account, MysqlStatus
+from stack.watcher import Watcher
 
 # As tidemark wants it (binlog_*, gtid_*), as a kill -9 test needs it (sync_binlog, flush_log), and small.
 _SETTINGS = (
@@ -75,11 +75,11 @@ class MysqlServer(Server):
     def status(self) -> MysqlStatus:
         return MysqlStatus(**self.facts(), root=self.root, capture=self.capture, socket=self.socket)
 
-    def prepare(self, cancel: Cancel) -> None:
-        self._root = debian.mysql_root(cancel)
+    def prepare(self, watcher: Watcher) -> None:
+        self._root = debian.mysql_root(watcher)
         self._note(version=debian.versions(self._root)["mysql-server-core"])
         if not self.data.exists():
-            self._initialize(cancel)
+            self._initialize(watcher)
         self._clear_leftovers()
 
     def command(self) -> Sequence[str]:
@@ -139,7 +139,7 @@ class MysqlServer(Server):
             f"--datadir={data}",
         ]
 
-    def _initialize(self, cancel: Cancel) -> None:
+    def _initialize(self, watcher: Watcher) -> None:
         draft = self.folder / "data.part"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
@@ -150,7 +150,7 @@ class MysqlServer(Server):
         identity.give(draft)
         command = [*self._mysqld(draft), "--initialize-insecure", f"--init-file={accounts}"]
         log = self.folder / "initialize.log"
-        outcome = run([*identity.prefix(self.reach(), helper=True), *command], log=log, cancel=cancel)
+        outcome = run([*identity.prefix(self.reach(), helper=True), *command], log=log, watcher=watcher)
         accounts.unlink()
         if outcome.code != 0:
             raise ServerStartError(f"mysqld could not make its data folder:\n{outcome.tail()}", where=str(log))
@@ -162,6 +162,6 @@ class MysqlServer(Server):
         return password
 
 
-def tool(name: str, cancel: Cancel = never) -> list[str]:
+def tool(name: str) -> list[str]:
     """The command prefix of `mysql`, `mysqlbinlog`, `mysqldump` or `mysqladmin` of the same version."""
-    return debian.through_loader(debian.mysql_root(cancel), f"usr/bin/{name}")
+    return debian.through_loader(debian.mysql_root(Watcher()), f"usr/bin/{name}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import identity
-from stack.cancel import Cancel
+from stack.watcher import Watcher
 
 _POLL_S = 0.1
 _GRACE_S = 15
@@ -31,11 +31,11 @@ def run(
     command: Sequence[str],
     *,
     log: Path,
-    cancel: Cancel,
+    watcher: Watcher,
     env: Mapping[str, str] | None = None,
     outlive: bool = False,
 ) -> Outcome:
-    """Run to the end, output to `log`; ended early, with its children, when `cancel` is set.
+    """Run to the end, output to `log`; ended early, with its children, when the watcher wishes to stop.
 
     If we are killed it dies with us, unless it may `outlive` us because it must not be torn out of its work.
     """
@@ -50,18 +50,18 @@ def run(
             start_new_session=True,
         )
         try:
-            _wait(child, cancel)
+            _wait(child, watcher)
         finally:
             _end_group(child)
     return Outcome(code=child.returncode, output=log.read_text(encoding="utf-8", errors="replace"))
 
 
-def _wait(child: subprocess.Popen[bytes], cancel: Cancel) -> None:
+def _wait(child: subprocess.Popen[bytes], watcher: Watcher) -> None:
     while True:
         try:
             child.wait(_POLL_S)
         except subprocess.TimeoutExpired:
-            cancel.check()
+            watcher.check()
         else:
             return
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from stack import files, identity
-from stack.cancel import Cancel, never
 from stack.errors import ServerStartError, StackError
 from stack.lock import locked
 from stack.ports import HOST, free_port, is_free
 from stack.process import adopt, end, read_record, spawn
 from stack.status import ServerState, ServerStatus
+from stack.watcher import Watcher
 
 _LOG_LINES = 20
 _POLL_S = 0.1
@@ -40,7 +40,7 @@ class Server(ABC):
     # What each server does in its own way.
 
     @abstractmethod
-    def prepare(self, cancel: Cancel) -> None:
+    def prepare(self, watcher: Watcher) -> None:
         """Fetch it, make the data folder and the configuration; keep what is there, remove a crash's leftovers."""
 
     @abstractmethod
@@ -104,15 +104,16 @@ class Server(ABC):
         where = {"host": HOST, "port": self.port, "log": self.log}
         return {"name": self.name, "state": self.state, "pid": self.pid, "version": self.version, **where}
 
-    def start(self, *, timeout_s: float = 180, cancel: Cancel = never) -> bool:
+    def start(self, *, timeout_s: float = 180, watcher: Watcher | None = None) -> bool:
         """Bring it up and return when it answers, with True if it had to be launched. Data and ports are kept."""
-        with locked(self.folder / "lock", cancel):
+        watcher = watcher or Watcher()
+        with locked(self.folder / "lock", watcher):
             launched = False
             try:
                 if not self.pid:
                     launched = True
-                    self._launch(cancel)
-                self._wait(time.monotonic() + timeout_s, cancel)
+                    self._launch(watcher)
+                self._wait(time.monotonic() + timeout_s, watcher)
             except BaseException:
                 if launched:
                     self._end(self.grace_s)
@@ -144,20 +145,20 @@ class Server(ABC):
         text = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
         return "\n".join(f"  {line}" for line in text)
 
-    def _launch(self, cancel: Cancel) -> None:
+    def _launch(self, watcher: Watcher) -> None:
         self._choose_ports()
-        self.prepare(cancel)
-        cancel.check()
+        self.prepare(watcher)
+        watcher.check()
         command = [*identity.prefix(self.reach()), *self.command()]
         spawn(command, record=self._record, log=self.log, env=self.environment())
 
-    def _wait(self, deadline: float, cancel: Cancel) -> None:
+    def _wait(self, deadline: float, watcher: Watcher) -> None:
         while not self.answers():
             if not self.pid:
                 raise self._failure("ended before it was ready")
             if time.monotonic() > deadline:
                 raise self._failure("did not answer in time")
-            cancel.sleep(_POLL_S)
+            watcher.sleep(_POLL_S)
 
     def _failure(self, what: str) -> ServerStartError:
         return ServerStartError(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
-from stack.cancel import Cancel
 from stack.elasticsearch import ElasticsearchServer
 from stack.kafka import KafkaServer
 from stack.lock import locked
 from stack.mysql import MysqlServer
 from stack.server import Server
 from stack.status import StackStatus
-
-Report = Callable[[str], None]
+from stack.watcher import Report, Watcher, print_nothing
 
 
 class Stack:
@@ -27,7 +25,7 @@ class Stack:
         mysql_args: Sequence[str] = (),
         kafka_properties: Mapping[str, str] | None = None,
         elasticsearch_settings: Mapping[str, object] | None = None,
-        report: Report = lambda _: None,
+        report: Report = print_nothing,
     ) -> None:
         self.state_dir = state_dir.absolute()
         self.mysql = MysqlServer(self.state_dir / "mysql", args=mysql_args)
@@ -39,12 +37,12 @@ class Stack:
     def servers(self) -> tuple[Server, ...]:
         return self.mysql, self.kafka, self.elasticsearch
 
-    def up(self, cancel: Cancel | None = None) -> StackStatus:
+    def up(self) -> StackStatus:
         """Start what does not run, all at once; on any failure, stop again what this call started."""
-        stop = cancel or Cancel()
+        watcher = Watcher(self._report)
         self.state_dir.mkdir(parents=True, exist_ok=True)
-        with locked(self._lock, stop):
-            self._start(stop)
+        with locked(self._lock, watcher):
+            self._start(watcher)
         return self.status()
 
     def down(self, *, wipe: bool = False) -> StackStatus:
@@ -89,15 +87,15 @@ class Stack:
     def _lock(self) -> Path:
         return self.state_dir / "lock"
 
-    def _start(self, cancel: Cancel) -> None:
+    def _start(self, watcher: Watcher) -> None:
         with ThreadPoolExecutor(len(self.servers)) as pool:
-            futures = {pool.submit(server.start, cancel=cancel): server for server in self.servers}
+            futures = {pool.submit(server.start, watcher=watcher): server for server in self.servers}
             try:
                 for future in as_completed(futures):
                     self._tell(futures[future], launched=future.result())
             except BaseException:
                 # A server that fails stops itself; those that did come up in this call are stopped here.
-                cancel.set()
+                watcher.stop()
                 wait(futures)
                 self._stop([server for future, server in futures.items() if _launched(future)])
                 raise
