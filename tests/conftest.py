@@ -163,3 +163,23 @@ def database(mysql: Mysql, unique: str) -> Iterator[str]:
         finally:
             cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
             connection.close()
+
+
+@pytest.fixture
+def make_pipeline(servers: Servers, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Pipelines of processes: what a test starts, it does not have to stop."""
+    from runner import Pipeline  # noqa: PLC0415  it imports this file
+
+    made: list[Pipeline] = []
+
+    def make(name: str, **sections: dict[str, Any]) -> Pipeline:
+        made.append(Pipeline(tmp_path / f"{name}-{len(made)}", servers, name, **sections))
+        return made[-1]
+
+    yield make
+    for pipeline in made:
+        pipeline.close()
+        for service in ("cdc", "sink"):
+            log = pipeline.folder / f"{service}.log"
+            if log.exists():  # pytest shows it when the test failed
+                print(f"--- {service} ---\n{log.read_text(encoding='utf-8')[-6000:]}")
