@@ -35,7 +35,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """This process as a claimant; one per process, for all of its sessions."""
+    """A process as a claimant; the same for all of its sessions."""
 
     id: str
     label: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Self
 
 import orjson
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from cdc.definitions import Note
 from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore
 from cdc.route import TableRouter
 from cdc.runs import LONGEST, Run, runs
@@ -42,8 +43,6 @@ _LOST = {
     getattr(KafkaError, "PRODUCER_FENCED", 90),
 }
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
-
-Note = tuple[bytes, bytes]
 
 
 class Publisher:
@@ -206,8 +205,8 @@ class Publisher:
         self._producer.purge()
         self._producer.flush(1)
 
-    def __enter__(self) -> Publisher:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -11,6 +11,7 @@ CDC_BYTES = Counter("tidemark_cdc_bytes", "Bytes of events published")
 CDC_TRANSACTION = Histogram("tidemark_cdc_publish_seconds", "One Kafka transaction", buckets=_LATENCY_S)
 CDC_LAST_COMMIT = Gauge("tidemark_cdc_last_event_timestamp_seconds", "Commit time of the last event published")
 CDC_LAST_PROGRESS = Gauge("tidemark_cdc_last_progress_timestamp_seconds", "When the position last moved")
+CDC_DDL_IGNORED = Counter("tidemark_cdc_ddl_ignored", "Statements that documents do not show, by choice", ["table"])
 CDC_RESTARTS = Counter("tidemark_cdc_restarts", "Sessions begun again after a lost connection")
 
 SINK_ITEMS = Counter("tidemark_sink_items", "Bulk items by outcome", ["index", "outcome"])

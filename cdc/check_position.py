@@ -1,0 +1,107 @@
+"""Whether the server still has everything that comes after the stored position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cdc.server import Connection, Server, binlog_end, binlog_files, purged, query
+from schemas.errors import PositionLostError, PositionPurgedError, UnreachableError
+from schemas.position import GtidSet, Position
+
+_BEHIND_S = 30
+_STEP_S = 1
+_FIRST_EVENT = 4
+
+_DECIDE = (
+    'Changes are missing for good. Decide how to go on: delete the record `"position"` from topic '
+    "<source>.__positions (a tombstone), set [cdc] start, and rewrite the rows that changed in between."
+)
+
+
+def resumable(
+    connection: Connection,
+    server: Server,
+    position: Position,
+    *,
+    where: str,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Position:
+    """The position as this server can be read from. Raises `PositionPurgedError`, `PositionLostError`.
+
+    On another server only the GTIDs count: an open transaction is read again from its start.
+    """
+    if position.gtid_set:
+        _check_gtids(connection, server, position, where, wanted)
+        if server.uuid != position.server_uuid:
+            return replace(position, server_uuid=server.uuid, open=None, file="", pos=_FIRST_EVENT)
+        return position
+    if server.uuid != position.server_uuid:
+        raise PositionLostError(
+            f"this is another server than the one of the stored position {_place(position)}: it calls itself "
+            f"{server.uuid}, that one was {position.server_uuid}",
+            where=where,
+            hint=f"A file and a position mean nothing on another server, only GTIDs do. {_DECIDE}",
+        )
+    _check_file(connection, position, where)
+    return position
+
+
+def _place(position: Position) -> str:
+    return position.gtid_set or f"{position.file}:{position.pos}"
+
+
+def _check_gtids(
+    connection: Connection, server: Server, position: Position, where: str, wanted: Callable[[], bool]
+) -> None:
+    if not server.gtids:
+        raise PositionLostError(
+            f"the stored position is the GTID set {position.gtid_set}, and the server has gtid_mode off",
+            where=where,
+            hint="Switch gtid_mode on again.",
+        )
+    ours, gone = GtidSet(position.gtid_set), purged(connection)
+    if not ours.covers(gone):
+        oldest = binlog_files(connection)[0][0]
+        raise PositionPurgedError(
+            f"MySQL has purged transactions that come after the stored position: ours {ours}, purged {gone}, "
+            f"oldest binlog kept {oldest}",
+            where=where,
+            hint=f"Keep binlogs longer (binlog_expire_logs_seconds). {_DECIDE}",
+        )
+    if not _covered(connection, position.gtid_set, wanted):
+        end = binlog_end(connection, server)
+        raise PositionLostError(
+            f"the server lacks transactions that have been published: ours {ours}, "
+            f"executed there {end.gtid_set if end else ''}",
+            where=where,
+            hint="It is a replica that has fallen behind, or it was restored from an older backup, or its binlogs "
+            f"were reset. Wait until it has caught up, or go back to the right server. {_DECIDE}",
+        )
+
+
+def _covered(connection: Connection, gtid_set: str, wanted: Callable[[], bool]) -> bool:
+    # gtid_executed may lag behind what the dump thread sent already, so one look could be wrong.
+    for _ in range(_BEHIND_S // _STEP_S):
+        if query(connection, "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)", (gtid_set, _STEP_S))[0][0] == 0:
+            return True
+        if not wanted():
+            raise UnreachableError("stopped while waiting for the server to catch up with the stored position")
+    return False
+
+
+def _check_file(connection: Connection, position: Position, where: str) -> None:
+    sizes = dict(binlog_files(connection))
+    if position.file not in sizes:
+        raise PositionPurgedError(
+            f"MySQL has no binlog file {position.file} any more: the stored position is {_place(position)}, "
+            f"the oldest file kept is {next(iter(sizes), 'none')}",
+            where=where,
+            hint=f"Keep binlogs longer (binlog_expire_logs_seconds). {_DECIDE}",
+        )
+    if position.pos > sizes[position.file]:
+        raise PositionLostError(
+            f"the stored position {_place(position)} is beyond the end of that file ({sizes[position.file]} bytes)",
+            where=where,
+            hint=f"The server lost the end of its binlog, or was restored from an older backup. {_DECIDE}",
+        )

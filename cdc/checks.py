@@ -1,0 +1,170 @@
+"""Preflight: everything that would lose changes, found before the first one is read, each with what to paste."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pymysql
+
+from cdc.check_grants import account, replication_findings, select_findings
+from cdc.check_server import server_findings
+from cdc.check_tables import cascades_logged, refused_tables, table_findings
+from cdc.inventory import TableFacts, tables
+from cdc.route import TableFilter
+from cdc.server import DENIED, Connection, Server, asking, query
+from cdc.topics import Topics
+from ops.checks import Finding, Severity
+from ops.mysql import connect
+from ops.settings import Settings
+from schemas.errors import ConfigError, PreflightError, TidemarkError
+
+_DERIVED_FROM = 1 << 31  # people number their servers from below
+
+
+def server_id(settings: Settings, host: str, *, own: bool = True) -> int:
+    """The configured server id, or one that stays the same for this source on this host.
+
+    `own` false: never the configured one, for a second reader.
+    """
+    derived = _DERIVED_FROM + zlib.crc32(f"{settings.source.name}@{host}".encode()) % (_DERIVED_FROM - 1)
+    return settings.source.server_id if own and settings.source.server_id else derived
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """What a look at the server gave. `refused`: `database.table` -> why and what to do."""
+
+    server: Server
+    tables: tuple[TableFacts, ...]
+    refused: Mapping[str, tuple[str, str]]
+    findings: tuple[Finding, ...]
+
+    @property
+    def captured(self) -> tuple[str, ...]:
+        return tuple(table.full_name for table in self.tables if table.full_name not in self.refused)
+
+    def enforce(self) -> None:
+        """Raise `PreflightError` that tells all failures at once."""
+        failed = [finding for finding in self.findings if finding.severity is Severity.FAIL]
+        if failed:
+            raise PreflightError(
+                "; ".join(finding.what for finding in failed),
+                where=failed[0].where,
+                hint="\n".join(dict.fromkeys(finding.remedy for finding in failed if finding.remedy)),
+            )
+
+
+def wanted_tables(settings: Settings) -> TableFilter:
+    """The filter that the configuration asks for. Raises `ConfigError` if it asks for nothing."""
+    if not settings.cdc.tables and not settings.cdc.allow_empty:
+        raise ConfigError("[cdc] tables is empty: nothing would be captured", hint='Set [cdc] tables = ["shop.*"].')
+    return TableFilter(settings.cdc.tables, settings.cdc.exclude)
+
+
+def inspect(connection: Connection, settings: Settings, *, own_id: int | None = None) -> Inspected:
+    """Look at everything; never raises for what it finds. `own_id`: the server id that we would read with."""
+    where = settings.source.where
+    with asking(where):
+        server = Server.ask(connection)
+        found = tables(connection, wanted_tables(settings))
+        logged = cascades_logged(connection, server)
+        allowed = _allowed(settings)
+        findings = [
+            *server_findings(connection, server, where),
+            *replication_findings(connection, server, where),
+            *select_findings(connection, found, settings.cdc.tables, where),
+            *_server_id_findings(connection, own_id, where),
+            *table_findings(found, logged=logged, allowed=allowed, where=where),
+        ]
+        refused = refused_tables(found, logged=logged, allowed=allowed)
+        findings += _count_findings(connection, settings, len(found), len(refused))
+    return Inspected(server=server, tables=tuple(found), refused=refused, findings=tuple(findings))
+
+
+def _allowed(settings: Settings) -> Callable[[str], bool]:
+    names = {name for name, table in settings.cdc.table.items() if table.allow_unsafe}
+    return names.__contains__
+
+
+def _count_findings(connection: Connection, settings: Settings, found: int, refused: int) -> list[Finding]:
+    where = settings.source.where
+    patterns = ", ".join(settings.cdc.tables) or "none"
+    if found - refused or settings.cdc.allow_empty:
+        captured = f"{found - refused} of {found} tables that match are captured"
+        return [Finding(check="tables", severity=Severity.OK, what=captured, where=where)]
+    what = (
+        f"every table that matches [cdc] tables ({patterns}) is refused"
+        if found
+        else f"[cdc] tables ({patterns}) matches no table that {account(connection)} can see"
+    )
+    return [
+        Finding(
+            check="tables",
+            severity=Severity.FAIL,
+            what=what,
+            where=where,
+            remedy="Correct [cdc] tables and exclude, or set [cdc] allow_empty = true if the tables come later.",
+        )
+    ]
+
+
+def _server_id_findings(connection: Connection, own_id: int | None, where: str) -> list[Finding]:
+    if own_id is None:
+        return []
+    theirs = int(query(connection, "SELECT @@GLOBAL.server_id")[0][0])
+    if own_id != theirs:
+        return []
+    return [
+        Finding(
+            check="server_id",
+            severity=Severity.FAIL,
+            what=f"[source] server_id = {own_id} is the server's own",
+            where=where,
+            remedy="Give [source] server_id a number that no server of the replication topology has.",
+        )
+    ]
+
+
+def other_replicas(connection: Connection, server: Server) -> Mapping[int, str]:
+    """Server id -> host of every replica that has registered."""
+    try:
+        rows = query(connection, "SHOW SLAVE HOSTS" if server.mariadb else "SHOW REPLICAS")
+    except pymysql.MySQLError as error:
+        if error.args[0] in DENIED:
+            return {}
+        raise
+    return {int(row[0]): str(row[1]) for row in rows}
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """What the doctor shows of cdc: MySQL, and Kafka's topics. What cannot be reached is a finding too."""
+    return [*_mysql_findings(settings), *_kafka_findings(settings)]
+
+
+def _mysql_findings(settings: Settings) -> list[Finding]:
+    try:
+        connection = connect(settings.source)
+        try:
+            seen = inspect(connection, settings, own_id=settings.source.server_id)
+        finally:
+            connection.close()
+    except TidemarkError as error:
+        return [_failed("mysql", error)]
+    found = f"MySQL {seen.server.text} answers"
+    return [Finding(check="mysql", severity=Severity.OK, what=found, where=settings.source.where), *seen.findings]
+
+
+def _kafka_findings(settings: Settings) -> list[Finding]:
+    where = settings.kafka.bootstrap_servers
+    try:
+        count = len(Topics(settings.kafka, settings.source.name).of_source())
+    except TidemarkError as error:
+        return [_failed("kafka", error)]
+    found = f"Kafka answers, with {count} topics of source {settings.source.name}"
+    return [Finding(check="kafka", severity=Severity.OK, what=found, where=where)]
+
+
+def _failed(check: str, error: TidemarkError) -> Finding:
+    return Finding(check=check, severity=Severity.FAIL, what=error.what, where=error.where, remedy=error.hint)

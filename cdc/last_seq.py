@@ -1,0 +1,68 @@
+"""The highest seq that a source's topics hold, so that a new epoch starts above it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from ops.kafka import consumer, translate
+from ops.settings import Settings
+from schemas.errors import UnreachableError
+from schemas.record import read
+
+_TIMEOUT_S = 30
+_META_TIMEOUT_S = 10
+
+
+def highest_seq(settings: Settings, topics: Mapping[str, int]) -> int:
+    """The highest seq among the last committed records of every partition; 0 if there is none.
+
+    `topics`: topic -> partitions. Raises `UnreachableError`, and `FormatError` for a foreign record.
+    """
+    where = settings.kafka.bootstrap_servers
+    client = consumer(settings.kafka, f"{settings.source.name}-last-seq", enable_partition_eof=True)
+    try:
+        parts = [TopicPartition(name, number) for name, count in topics.items() for number in range(count)]
+        return max((_last_seq(client, part, where) for part in parts), default=0)
+    except KafkaException as error:
+        raise translate(error, where) from error
+    finally:
+        client.close()
+
+
+def _last_seq(client: Consumer, part: TopicPartition, where: str) -> int:
+    low, high = client.get_watermark_offsets(part, timeout=_META_TIMEOUT_S)
+    back = 16  # the last offsets are the markers of transactions, which nobody is shown
+    while high > low:
+        first = max(low, high - back)
+        seqs = [_seq(message) for message in _range(client, part, first, where)]
+        if seqs:
+            return max(seqs)
+        if first == low:
+            break
+        back *= 16
+    return 0
+
+
+def _seq(message: Message) -> int:
+    headers: Any = message.headers()
+    return read(message.key(), message.value(), headers).seq
+
+
+def _range(client: Consumer, part: TopicPartition, first: int, where: str) -> Iterable[Message]:
+    client.assign([TopicPartition(part.topic, part.partition, first)])
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        message = client.poll(0.5)
+        if message is None:
+            if time.monotonic() > deadline:
+                raise UnreachableError(f"topic {part.topic} could not be read to its end", where=where)
+        elif (error := message.error()) is None:
+            yield message
+        elif error.code() == error._PARTITION_EOF:  # noqa: SLF001  librdkafka's local errors begin with an underscore
+            return
+        else:
+            raise translate(error, where)

@@ -1,0 +1,62 @@
+"""The core loop of cdc, and what is wrapped around it: metrics, health, smaller batches after a slow commit."""
+
+from __future__ import annotations
+
+from cdc.meter import Meter
+from cdc.session import Opener, Session
+from ops import service
+from ops.crashpoint import reached
+from ops.health import Health
+from ops.settings import Settings
+from ops.stop import Stop
+from schemas.errors import DuplicateReaderError, SlowCommitError
+
+_SMALLEST_SHARE = 1 / 64
+
+
+def run(settings: Settings) -> None:
+    """Publish until asked to stop."""
+    pipeline: Pipeline | None = None
+
+    def body(stop: Stop, health: Health) -> None:
+        nonlocal pipeline
+        pipeline = pipeline or Pipeline(settings, stop, health)
+        pipeline.run()
+
+    service.run(settings, "cdc", settings.service.cdc_listen, body)
+
+
+class Pipeline:
+    """One process's sessions, one after the other; each starts from the stored position."""
+
+    def __init__(self, settings: Settings, stop: Stop, health: Health) -> None:
+        self._stop = stop
+        self._health = health
+        self._opener = Opener(settings, stop)
+        self._meter = Meter()
+        health.details = self._meter.details
+
+    def run(self) -> None:
+        """One session, until the stop or an error. Raises `TidemarkError`."""
+        try:
+            with self._opener.session() as session:
+                self._meter.moved(session.begin())
+                self._publish(session)
+        except SlowCommitError:
+            self._opener.share = max(_SMALLEST_SHARE, self._opener.share / 2)
+            raise
+        except DuplicateReaderError as error:
+            raise self._opener.rival() or error from error
+
+    def _publish(self, session: Session) -> None:
+        for batch in session.batches():
+            reached("after_read")
+            self._health.up()
+            reached("before_publish")
+            with self._meter.publishing(batch):
+                position = session.publish(batch)
+            reached("after_publish")
+            self._meter.moved(position)
+            self._opener.share = min(1.0, self._opener.share * 2)
+            if self._stop.requested:
+                return

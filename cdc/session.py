@@ -1,0 +1,206 @@
+"""One session: from taking the source over to the first error. What it knows comes from Kafka and MySQL, each time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from cdc.check_position import resumable
+from cdc.checks import Inspected, inspect, server_id, wanted_tables
+from cdc.ddl import DdlPolicy
+from cdc.definition import Definition
+from cdc.definitions import read_definitions
+from cdc.inventory import definitions
+from cdc.last_seq import highest_seq
+from cdc.position_store import Instance, PositionStore, Stored
+from cdc.publisher import Publisher
+from cdc.route import TableRouter
+from cdc.server import Connection, asking
+from cdc.source.portable import PortableSource
+from cdc.source.seam import Batch, ChangeSource
+from cdc.start import first_position
+from cdc.topics import Topics
+from ops.catalog import Catalog
+from ops.log import logger
+from ops.mysql import connect, connect_args
+from ops.settings import Settings
+from ops.stop import Stop
+from schemas.errors import FencedError
+from schemas.position import Position
+from schemas.table import Table
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Everything that the core loop needs, plugged together."""
+
+    source: ChangeSource
+    publisher: Publisher
+    router: TableRouter
+    topics: Topics
+    policy: DdlPolicy
+    start: Position
+
+    def begin(self) -> Position:
+        """Commit where the session starts: the next one starts there too, whatever happens to the first batch."""
+        return self.publish(Batch(records=(), position=self.start))
+
+    def batches(self) -> Iterator[Batch]:
+        return self.source.batches(self.start)
+
+    def publish(self, batch: Batch) -> Position:
+        """Judge what the batch changes about its tables, then commit it. A batch that is judged unsafe is not."""
+        notes = self.policy.judge(batch)
+        return self.publisher.publish(batch, router=self.router, topics=self.topics, known=self.start, notes=notes)
+
+
+class Opener:
+    """Opens sessions for one process. `share`: how much of the configured batch a session may gather at once."""
+
+    def __init__(self, settings: Settings, stop: Stop) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._instance = Instance.of_this_process()
+        self._store = PositionStore(settings, self._instance)
+        self._topics = Topics(settings.kafka, settings.source.name)
+        self._claimed = False
+        self.share = 1.0
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Take the source over, in the order that leaves no gap for a second owner. Raises `TidemarkError`."""
+        self._topics.ensure_control()
+        with ExitStack() as stack:
+            publisher = stack.enter_context(Publisher(self._settings, self._store, self._instance, self._stop))
+            publisher.open()
+            stored = self._stored()
+            publisher.claim()
+            self._claimed = True
+            yield self._assemble(stack, publisher, stored)
+
+    def _stored(self) -> Stored:
+        stored = self._store.read(lambda: not self._stop.requested)
+        if self._claimed and not self._store.is_ours(stored):
+            raise self._store.fenced(stored)
+        return stored
+
+    def _assemble(self, stack: ExitStack, publisher: Publisher, stored: Stored) -> Session:
+        settings = self._settings
+        own_id = server_id(settings, socket.gethostname())
+        connection = connect(settings.source)
+        stack.callback(connection.close)
+        inspected = inspect(connection, settings, own_id=own_id)
+        inspected.enforce()
+        with asking(settings.source.where):
+            start = self._position(connection, inspected, stored)
+        known = self._known()
+        router = self._router(inspected, known, start)
+        self._create_topics(inspected, router, start)
+        policy = DdlPolicy(settings, router, known=known, stored=read_definitions(settings), look=self._look)
+        source = self._source(router, known, own_id)
+        stack.enter_context(closed_when_asked(self._stop, source))
+        return Session(
+            source=source, publisher=publisher, router=router, topics=self._topics, policy=policy, start=start
+        )
+
+    def _position(self, connection: Connection, inspected: Inspected, stored: Stored) -> Position:
+        settings = self._settings
+        if stored.position is not None:
+            return resumable(
+                connection,
+                inspected.server,
+                stored.position,
+                where=settings.source.where,
+                wanted=lambda: not self._stop.requested,
+            )
+        highest = highest_seq(settings, self._topics.of_source())
+        position = first_position(connection, inspected.server, settings.cdc.start, highest_seq=highest)
+        _log.warning(
+            "this source starts for the first time: rows that were there before are not captured until they change",
+            action="first_start",
+            start=settings.cdc.start,
+            file=position.file,
+            pos=position.pos,
+            gtid_set=position.gtid_set,
+        )
+        return position
+
+    def _look(self) -> tuple[Inspected, Mapping[str, Definition]]:
+        """The tables as they are now, over a connection of its own: statements are rare."""
+        connection = connect(self._settings.source)
+        try:
+            inspected = inspect(connection, self._settings)
+            with asking(self._settings.source.where):
+                return inspected, definitions(connection, inspected.captured)
+        finally:
+            connection.close()
+
+    def rival(self) -> FencedError | None:
+        """The error to end with if somebody else owns the source by now."""
+        stored = self._store.read(lambda: not self._stop.requested)
+        return None if self._store.is_ours(stored) else self._store.fenced(stored)
+
+    def _create_topics(self, inspected: Inspected, router: TableRouter, start: Position) -> None:
+        captured = [table for table in inspected.tables if router.captures(table.db, table.name)]
+        topics = sorted({router.topic(table.db, table.name) for table in captured})
+        self._topics.ensure({name: router.partitions(name) for name in topics}, pinned=start.partitions)
+
+    def _known(self) -> dict[str, Table]:
+        with Catalog(self._settings, f"{self._settings.source.name}-cdc-catalog") as catalog:
+            catalog.refresh()
+            return dict(catalog.latest)
+
+    def _router(self, inspected: Inspected, known: dict[str, Table], start: Position) -> TableRouter:
+        router = TableRouter(
+            self._settings.source.name,
+            wanted_tables(self._settings),
+            topics={name: table.topic for name, table in known.items()},
+            pinned=start.partitions,
+            count=self._topics.count,
+        )
+        for name, (reason, remedy) in inspected.refused.items():
+            _log.warning(f"table {name} is not captured: it {reason}", action="table_refused", table=name, hint=remedy)
+        router.refuse(inspected.refused)
+        return router
+
+    def _source(self, router: TableRouter, known: dict[str, Table], own_id: int) -> ChangeSource:
+        settings = self._settings
+        return PortableSource(
+            connect=connect_args(settings.source),
+            source_name=settings.source.name,
+            router=router,
+            known=known,
+            server_id=own_id,
+            heartbeat_s=settings.cdc.heartbeat_s,
+            read_timeout_s=3 * settings.cdc.heartbeat_s + 1,
+            max_event_bytes=settings.kafka.max_event_bytes,
+            max_batch_events=max(1, int(settings.cdc.max_batch_events * self.share)),
+            max_batch_bytes=max(1, int(settings.cdc.max_batch_bytes * self.share)),
+            linger_s=settings.cdc.linger_s,
+        )
+
+
+@contextmanager
+def closed_when_asked(stop: Stop, source: ChangeSource) -> Iterator[None]:
+    """Close a source when the stop is requested, from a thread of its own: reading blocks."""
+    over = threading.Event()
+
+    def wait() -> None:
+        while not over.is_set():
+            if stop.wait(0.2):
+                source.close()
+                return
+
+    thread = threading.Thread(target=wait, name="source-closer", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        source.close()
+        thread.join(2)

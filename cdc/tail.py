@@ -1,0 +1,75 @@
+"""Row changes straight from MySQL, without Kafka: nothing is stored, nothing is claimed."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator, Sequence
+
+from cdc.checks import inspect, server_id
+from cdc.route import TableFilter, TableRouter
+from cdc.server import asking
+from cdc.source.portable import PortableSource
+from cdc.source.seam import Record
+from cdc.start import first_position
+from ops.mysql import connect, connect_args
+from ops.settings import Settings
+from schemas.errors import UsageError
+from schemas.position import Position
+
+_START = re.compile(r"latest|earliest|gtid:.*|file:[^:]+:\d+")
+_LINGER_S = 0.02
+
+
+class Tail:
+    """Reads beside a running cdc: it registers with a server id of its own."""
+
+    def __init__(self, settings: Settings, patterns: Sequence[str], start: str) -> None:
+        if not _START.fullmatch(start):
+            raise UsageError(
+                f"`{start}` is no position", hint="Write latest, earliest, gtid:<set> or file:<name>:<pos>."
+            )
+        if not patterns or any("." not in pattern for pattern in patterns):
+            raise UsageError("name the tables to show", hint="Patterns are `database.table`, for instance 'shop.*'.")
+        chosen = settings.cdc.model_copy(update={"tables": list(patterns), "allow_empty": True})
+        self._settings = settings.model_copy(update={"cdc": chosen})
+        self._start = start
+
+    def events(self, limit: int | None) -> Iterator[Record]:
+        """Change events and barriers, without tombstones, at most `limit`. Raises `TidemarkError`."""
+        position, router = self._prepare()
+        source = PortableSource(
+            connect=connect_args(self._settings.source),
+            source_name=self._settings.source.name,
+            router=router,
+            known={},
+            server_id=server_id(self._settings, f"{socket.gethostname()} tail {os.getpid()}", own=False),
+            heartbeat_s=self._settings.cdc.heartbeat_s,
+            read_timeout_s=3 * self._settings.cdc.heartbeat_s + 1,
+            max_event_bytes=self._settings.kafka.max_event_bytes,
+            linger_s=_LINGER_S,
+        )
+        try:
+            records = (record for batch in source.batches(position) for record in batch.records)
+            for number, record in enumerate((record for record in records if record.value is not None), 1):
+                yield record
+                if number == limit:
+                    return
+        finally:
+            source.close()
+
+    def _prepare(self) -> tuple[Position, TableRouter]:
+        settings = self._settings
+        connection = connect(settings.source)
+        try:
+            inspected = inspect(connection, settings)
+            inspected.enforce()
+            with asking(settings.source.where):
+                position = first_position(connection, inspected.server, self._start, highest_seq=0)
+        finally:
+            connection.close()
+        wanted = TableFilter(settings.cdc.tables, settings.cdc.exclude)
+        router = TableRouter(settings.source.name, wanted, topics={}, pinned={}, count=lambda _topic: 1)
+        router.refuse(inspected.refused)
+        return position, router
