@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conftest import Servers, settings_tree
 from oracle import await_equal
-
+from servers import Servers, settings_tree
 from stack.ports import free_port
 from tidemark.demo.services import Service
 

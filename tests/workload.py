@@ -16,8 +16,10 @@ import pymysql
 TABLES = ("items", "pairs")
 SCHEMA = (
     "CREATE TABLE items (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(80), n INT NOT NULL, body TEXT)",
-    ("CREATE TABLE pairs (a INT NOT NULL, b VARCHAR(30) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,"
-    " v DECIMAL(10,2), PRIMARY KEY (a, b))"),
+    (
+        "CREATE TABLE pairs (a INT NOT NULL, b VARCHAR(30) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,"
+        " v DECIMAL(10,2), PRIMARY KEY (a, b))"
+    ),
 )
 _HOT = 150
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Mysql, Servers
-from runner import Pipeline
 
+from runner import Pipeline
+from servers import Mysql, Servers
 from tidemark.demo.services import command
 
 

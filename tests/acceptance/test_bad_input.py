@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Elastic, Mysql
+
 from oracle import documents
 from runner import until
-
+from servers import Elastic, Mysql
 from stack.ports import free_port
 
 pytestmark = pytest.mark.stack

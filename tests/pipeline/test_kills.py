@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable, Iterator
 
 import pytest
-import topic
-from conftest import Mysql, Servers, servers_from
-from runner import Pipeline
-from workload import TABLES, Workload
 
+import topic
+from runner import Pipeline
+from servers import Mysql, of_stack
 from stack import Stack
+from workload import TABLES, Workload
 
 pytestmark = pytest.mark.stack
 
@@ -137,17 +137,11 @@ def test_servers_killed_and_restarted_under_load(
 
 @pytest.fixture
 def make_killable(own_stack: Stack, tmp_path, unique: str) -> Iterator[Callable[..., Loaded]]:
-    status = own_stack.status()
-    env = {
-        "TIDEMARK_TEST_MYSQL": status.mysql_url,
-        "TIDEMARK_TEST_KAFKA": status.kafka.address,
-        "TIDEMARK_TEST_ELASTICSEARCH": status.elasticsearch_url,
-    }
+    servers = of_stack(own_stack.status())
     made: list[Loaded] = []
 
     def make(name: str, seed: int) -> Loaded:
         db = unique[-30:].strip("_")
-        servers: Servers = servers_from(env, "killable")
         cdc = {"tables": [f"{db}.*"], "heartbeat_s": 1, "max_batch_events": 200}
         made.append(Loaded(Pipeline(tmp_path / name, servers, name, cdc=cdc), db, seed))
         return made[-1]

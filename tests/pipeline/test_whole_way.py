@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Elastic, Mysql
+
 from oracle import documents
 from runner import Pipeline, until
+from servers import Elastic, Mysql
 
 pytestmark = pytest.mark.stack
 
