@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from stack.errors import ELSEWHERE, MissingToolError
@@ -36,15 +37,22 @@ def install(package: str, watcher: Watcher) -> None:
         log = cache_dir() / "apt.log"
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         command = ["apt-get", "install", "-y", "--no-install-recommends", package]
-        if run(command, log=log, watcher=watcher, env=env, outlive=True).code != 0:
-            run(["apt-get", "update"], log=log, watcher=watcher, env=env, outlive=True)
+        outcome = run(command, log=log, watcher=watcher, env=env, outlive=True)
+        if outcome.code != 0:
+            run(["apt-get", "update"], log=log, watcher=watcher, outlive=True)
             outcome = run(command, log=log, watcher=watcher, env=env, outlive=True)
-            if outcome.code != 0:
-                raise MissingToolError(f"apt-get could not install {package}:\n{outcome.tail()}", hint=ELSEWHERE)
+        if outcome.code != 0:
+            raise MissingToolError(f"apt-get could not install {package}:\n{outcome.tail()}", hint=ELSEWHERE)
 
 
-def available(package: str, log: Path, watcher: Watcher) -> bool:
-    """True if the distribution has `package`."""
-    if shutil.which("apt-cache") is None:
-        return False
+def first_available(packages: Sequence[str], watcher: Watcher, *, refresh: bool) -> str | None:
+    """The first of `packages` that the distribution has; a fresh image knows none before a `refresh`."""
+    log = cache_dir() / "apt.log"
+    with locked(cache_dir() / "apt.lock", watcher):
+        if refresh:
+            run(["apt-get", "update"], log=log, watcher=watcher, outlive=True)
+        return next((package for package in packages if _known(package, log, watcher)), None)
+
+
+def _known(package: str, log: Path, watcher: Watcher) -> bool:
     return run(["apt-cache", "show", "--no-all-versions", package], log=log, watcher=watcher).code == 0

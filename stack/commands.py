@@ -121,13 +121,14 @@ def _show(command: str, found: StackStatus, *, as_json: bool) -> None:
         _print_json(command, found.to_json())
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("server", "state", "address", "pid", "version", "log"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("server", "state", "address", "pid", "version"):
+        table.add_column(heading)
     for server in found.servers:
         state = f"[{_COLOURS[server.state]}]{server.state}[/]"
         address = server.address if server.port else ""
-        table.add_row(server.name, state, address, str(server.pid or ""), server.version, str(server.log))
-    Console(highlight=False, soft_wrap=True).print(table)
+        table.add_row(server.name, state, address, str(server.pid or ""), server.version)
+    Console(highlight=False).print(table)
+    typer.echo(f"data and logs: {found.state_dir}")
 
 
 def _show_docker(command: str, *, as_json: bool) -> None:

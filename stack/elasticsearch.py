@@ -49,7 +49,8 @@ class ElasticsearchServer(Server):
 
     @property
     def log(self) -> Path:
-        return self.folder / "elasticsearch.log"
+        # What it prints ends when the launcher leaves; its own log goes on.
+        return self.folder / "logs/tidemark.log"
 
     def prepare(self, watcher: Watcher) -> None:
         found = java.ensure(watcher)
@@ -69,7 +70,7 @@ class ElasticsearchServer(Server):
         return {**super().environment(), **folders, "ES_JAVA_HOME": str(self._java_home)}
 
     def reach(self) -> Sequence[Path]:
-        return [self.folder, self._home]
+        return [self.folder, self._home, self._java_home]
 
     def main_pid(self) -> int:
         return int((self.folder / "run/pid").read_text(encoding="ascii"))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from stack import apt
 from stack.errors import ELSEWHERE, MissingToolError
-from stack.paths import cache_dir
 from stack.watcher import Watcher
 
 KAFKA_NEEDS = 17
@@ -72,11 +71,12 @@ def _homes() -> Iterator[Path]:
 
 
 def _install(present: Java | None, watcher: Watcher) -> Java | None:
+    """A newer one than `present`, where we may install and the distribution has one."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return None
-    log = cache_dir() / "apt.log"
-    for major, package in _PACKAGES.items():
-        if (present is None or major > present.major) and apt.available(package, log, watcher):
-            apt.install(package, watcher)
-            return newest()
-    return None
+    newer = [package for major, package in _PACKAGES.items() if present is None or major > present.major]
+    package = apt.first_available(newer, watcher, refresh=present is None)
+    if package is None:
+        return None
+    apt.install(package, watcher)
+    return newest()

@@ -84,7 +84,7 @@ class KafkaServer(Server):
         return [*self._jvm(*_HEAP, *collector), "kafka.Kafka", str(self.folder / "server.properties")]
 
     def reach(self) -> Sequence[Path]:
-        return [self.folder, self._jars]
+        return [self.folder, self._jars, Path(self._java)]
 
     def answers(self) -> bool:
         # librdkafka logs every refused connection, so ask it only when somebody listens.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stack import files, identity
+from stack import files, identity, proc
 from stack.errors import ServerStartError, StackError
 from stack.lock import locked
 from stack.ports import HOST, free_port, is_free
@@ -66,7 +67,8 @@ class Server(ABC):
 
     @property
     def log(self) -> Path:
-        return self.folder / f"{self.name}.log"
+        """Where to look while it runs."""
+        return self._output
 
     @property
     def port(self) -> int:
@@ -134,15 +136,24 @@ class Server(ABC):
         if record is not None:
             end(record, grace_s=0)
 
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): connections stay open, nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        self._signal(signal.SIGCONT)
+
     def wipe(self) -> None:
         """Stop it and remove its data, ports and passwords."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log_tail(self, lines: int = _LOG_LINES) -> str:
-        if not self.log.exists():
-            return "  (no log)"
-        text = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        """What it printed last."""
+        if not self._output.exists():
+            return "  (it printed nothing)"
+        text = self._output.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
         return "\n".join(f"  {line}" for line in text)
 
     def _launch(self, watcher: Watcher) -> None:
@@ -150,7 +161,7 @@ class Server(ABC):
         self.prepare(watcher)
         watcher.check()
         command = [*identity.prefix(self.reach()), *self.command()]
-        spawn(command, record=self._record, log=self.log, env=self.environment())
+        spawn(command, record=self._record, log=self._output, env=self.environment())
 
     def _wait(self, deadline: float, watcher: Watcher) -> None:
         while not self.answers():
@@ -163,9 +174,14 @@ class Server(ABC):
     def _failure(self, what: str) -> ServerStartError:
         return ServerStartError(
             f"{self.name} {what}; the last lines of its log:\n{self.log_tail()}",
-            where=str(self.log),
+            where=str(self._output),
             hint="if its data is the trouble, `tidemark stack down --wipe` starts over with none",
         )
+
+    def _signal(self, number: signal.Signals) -> None:
+        record = read_record(self._record)
+        for process in record.members() if record else ():
+            proc.send(process, number)
 
     def _end(self, grace_s: float) -> None:
         record = read_record(self._record)
@@ -180,6 +196,10 @@ class Server(ABC):
         for name in self.port_names:
             ports.setdefault(name, free_port(ports.values()))
         self._note(ports=ports)
+
+    @property
+    def _output(self) -> Path:
+        return self.folder / f"{self.name}.log"
 
     @property
     def _record(self) -> Path:

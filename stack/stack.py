@@ -79,6 +79,13 @@ class Stack:
         """Kill it without warning (SIGKILL)."""
         self.server(name).kill()
 
+    def pause_server(self, name: str) -> None:
+        """Freeze it (SIGSTOP): connections stay open, nothing answers."""
+        self.server(name).pause()
+
+    def resume_server(self, name: str) -> None:
+        self.server(name).resume()
+
     def pid(self, name: str) -> int:
         """0 if it does not run."""
         return self.server(name).pid
