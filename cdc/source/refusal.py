@@ -1,0 +1,48 @@
+"""Errors by name for what cannot be read faithfully, each with a way on."""
+
+from __future__ import annotations
+
+from cdc.source.wire import EventType, type_name
+from schemas.errors import StatementFormatError, UnsafeError, UnsupportedEventError
+
+_NATIVE = '[cdc] engine = "native" reads it'
+_HINTS: dict[int, str] = {
+    EventType.TRANSACTION_PAYLOAD: f"{_NATIVE}; or SET PERSIST binlog_transaction_compression = OFF, "
+    "also in the sessions that set it.",
+    EventType.PARTIAL_UPDATE_ROWS: f"{_NATIVE}; or SET PERSIST binlog_row_value_options = '', "
+    "also in the sessions that set it.",
+    EventType.GTID_TAGGED: f"{_NATIVE}; or let no session set gtid_next to AUTOMATIC:<tag>.",
+    EventType.XA_PREPARE: "An XA transaction with rows of captured tables may still be rolled back after its rows were "
+    "logged. Keep XA away from captured tables, or take a snapshot after it.",
+}
+_MARIADB = range(EventType.MARIADB_ANNOTATE_ROWS, EventType.MARIADB_DELETE_ROWS_COMPRESSED + 1)
+_SHOWN_CHARS = 120
+
+
+def unsupported(code: int) -> UnsupportedEventError:
+    """An event type that this engine cannot read, and must not pass over."""
+    usual = f"{_NATIVE}, if its version is new enough; or take a new position after it, with a snapshot."
+    hint = f"This is MariaDB's; {_NATIVE}." if code in _MARIADB else _HINTS.get(code, usual)
+    return UnsupportedEventError(f"the portable engine cannot read the event {type_name(code)}", hint=hint)
+
+
+def xa_rows(table: str) -> UnsupportedEventError:
+    """Rows of a captured table in an XA transaction, whose outcome is not known yet."""
+    return UnsupportedEventError(f"rows of {table} in an XA transaction", hint=_HINTS[EventType.XA_PREPARE])
+
+
+def statement_format(text: str) -> StatementFormatError:
+    """A row change as SQL text."""
+    return StatementFormatError(
+        f"a row change was logged as a statement: {text[:_SHOWN_CHARS]!r}",
+        hint="Find the session that sets binlog_format; SET PERSIST binlog_format = 'ROW' is what tidemark needs. "
+        "Take a new position after it, with a snapshot.",
+    )
+
+
+def incident() -> UnsafeError:
+    """INCIDENT: the server itself says that events are missing."""
+    return UnsafeError(
+        "the server logged an incident: changes are missing from the binlog",
+        hint="Look for the cause in the server's error log, then take a snapshot of the captured tables.",
+    )

@@ -1,0 +1,81 @@
+"""What statements mean for captured tables: barriers for what they emptied, a word to the pipeline about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from cdc.source.capture import Tables
+from cdc.source.envelope import Origin, Seq, barrier
+from cdc.source.query import Query
+from cdc.source.seam import Ddl, DdlKind, Record, Router
+from cdc.source.statement import Kind, Statement
+from schemas.table import Table
+
+_KINDS = {Kind.EMPTIED: DdlKind.EMPTIED, Kind.DATABASE_EMPTIED: DdlKind.EMPTIED, Kind.REPLACED: DdlKind.REPLACED}
+
+
+class TableChanges:
+    """Judges statements. `fold_names`: the server compares names without case (lower_case_table_names 1 or 2)."""
+
+    def __init__(self, router: Router, tables: Tables, seq: Seq, *, fold_names: Callable[[], bool]) -> None:
+        self._router = router
+        self._tables = tables
+        self._seq = seq
+        self._fold = fold_names
+
+    def ddl(self, query: Query, statement: Statement, origin: Origin) -> Ddl | None:
+        """What the pipeline has to look after; None if no table can have changed."""
+        if statement.kind is Kind.HARMLESS:
+            return None
+        named = tuple(f"{db}.{table}" if table else db for db, table in statement.tables)
+        return Ddl(
+            kind=self._kind(statement),
+            db=query.db,
+            tables=named,
+            statement=query.text,
+            gtid=origin.transaction.gtid,
+            file=origin.at.file,
+            pos=origin.at.start,
+        )
+
+    def barriers(self, statement: Statement, origin: Origin) -> Iterator[Record]:
+        """For each table that was emptied, one in every partition. A table never seen has published nothing."""
+        if _KINDS.get(statement.kind) is not DdlKind.EMPTIED:
+            return
+        for table in self._emptied(statement):
+            partitions = self._router.partitions(table.topic)
+            yield from barrier(origin, self._seq.next(), table=table, partitions=partitions)
+
+    def provably_elsewhere(self, query: Query, statement: Statement) -> bool:
+        """True if a change logged as text wrote to no captured table.
+
+        The statement must name its one table plainly, that one must not be captured, and the server must have listed
+        the databases written to, triggers and functions included: none but the named one, with no table known there.
+        """
+        if not statement.tables or query.updated_dbs is None:
+            return False
+        written = set(query.updated_dbs)
+        if written - {db for db, _ in statement.tables}:
+            return False
+        return not any(self._router.captures(db, table) for db, table in statement.tables) and not any(
+            table.db in written for table in self._captured()
+        )
+
+    def _kind(self, statement: Statement) -> DdlKind:
+        if statement.kind is Kind.RENAMED:
+            onto = statement.tables[1::2]
+            return DdlKind.REPLACED if any(self._router.captures(*table) for table in onto) else DdlKind.OTHER
+        return _KINDS.get(statement.kind, DdlKind.OTHER)
+
+    def _emptied(self, statement: Statement) -> Iterator[Table]:
+        whole = statement.kind is Kind.DATABASE_EMPTIED
+        named = {self._name(db, "" if whole else table) for db, table in statement.tables}
+        for table in self._captured():
+            if self._name(table.db, "" if whole else table.name) in named:
+                yield table
+
+    def _captured(self) -> Iterator[Table]:
+        return (table for table in self._tables.known.values() if self._router.captures(table.db, table.name))
+
+    def _name(self, db: str, table: str) -> tuple[str, str]:
+        return (db.lower(), table.lower()) if self._fold() else (db, table)
