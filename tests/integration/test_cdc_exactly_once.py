@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from cdc.position_store import Instance, PositionStore
-from cdc_process import Cdc, execute
+from cdc_process import execute
 from ops.settings import Settings
 from runner import until
 from servers import Mysql
@@ -69,19 +68,6 @@ def changes(records: list[Record]) -> list[tuple[str, str, str]]:
     return [(r.value["source"]["table"], r.value["op"], str(next(iter(r.key.values())))) for r in records]
 
 
-@pytest.fixture
-def start(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Cdc]]:
-    started: list[Cdc] = []
-
-    def make(env: dict[str, str] | None = None) -> Cdc:
-        started.append(Cdc(settings, tmp_path / f"cdc{len(started)}.log", env))
-        return started[-1]
-
-    yield make
-    for process in started:
-        process.__exit__()
-
-
 def position(settings: Settings):
     return PositionStore(settings, Instance.of_this_process()).read().position
 
@@ -89,16 +75,16 @@ def position(settings: Settings):
 @pytest.mark.parametrize("seed", [1])
 def test_kill_at_every_crash_point(settings: Settings, mysql: Mysql, database: str, start, seed: int) -> None:
     rng = random.Random(seed)
-    first = start()
+    first = start(settings)
     until(lambda: position(settings), "the first position")
     assert first.stop() == 0
     wanted = []
     for point in POINTS:
         for hit in (1, 2, 4):
             wanted += write(mysql, database, rng, 12)
-            killed = start({"TIDEMARK_CRASH": f"{point}:kill9@{hit}"})
+            killed = start(settings, {"TIDEMARK_CRASH": f"{point}:kill9@{hit}"})
             assert killed.wait() == -9, killed.said
-    last = start()
+    last = start(settings)
     until(lambda: len(events(settings, database)) >= len(wanted), "the last event", 60)
     assert last.stop() == 0
     found = events(settings, database)

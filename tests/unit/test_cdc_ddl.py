@@ -59,7 +59,9 @@ class World:
 
 
 def batch(statement: str = "", *tables: str, kind: DdlKind = DdlKind.OTHER, layouts: tuple[Table, ...] = ()) -> Batch:
-    ddl = Ddl(kind=kind, db="d", tables=tables, statement=statement, gtid="", file="bin.1", pos=9) if statement else None
+    ddl = (
+        Ddl(kind=kind, db="d", tables=tables, statement=statement, gtid="", file="bin.1", pos=9) if statement else None
+    )
     return Batch(records=(), position=AT, ddl=ddl, tables=layouts)
 
 

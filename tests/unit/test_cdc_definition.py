@@ -10,7 +10,9 @@ from cdc.definition import ColumnFacts, Definition, as_logged, changes
 from schemas.table import Column, ColumnType, Table
 
 
-def column(name: str, kind: str = "int", *, nullable: bool = True, filled: bool = False, charset: str = "") -> ColumnFacts:
+def column(
+    name: str, kind: str = "int", *, nullable: bool = True, filled: bool = False, charset: str = ""
+) -> ColumnFacts:
     return ColumnFacts(name=name, type=kind, nullable=nullable, filled=filled, charset=charset)
 
 
@@ -94,7 +96,9 @@ def test_layouts_from_the_binlog_compare_too() -> None:
         db="d", name="t", version=1, primary_key=("id",),
         columns=(Column(name="id", type=ColumnType.INT), Column(name="s", type=ColumnType.VARCHAR, length=40)),
     )  # fmt: skip
-    wider = replace(old, columns=(old.columns[0], replace(old.columns[1], length=80), Column(name="n", type=ColumnType.INT)))
+    wider = replace(
+        old, columns=(old.columns[0], replace(old.columns[1], length=80), Column(name="n", type=ColumnType.INT))
+    )
     declared = with_columns(column("s", "varchar(20)"), column("n"))
     assert changes(as_logged(old, declared), as_logged(wider, declared)) == []
     # What an added column holds in old rows is not known without its declaration.
