@@ -41,6 +41,9 @@ _PROPERTIES = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
+    # After a kill -9 the broker must wait until its former self has timed out; Kafka's default is 9 s.
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "3000",
     "message.max.bytes": str(64 << 20),
     "replica.fetch.max.bytes": str(64 << 20),
     "socket.request.max.bytes": str(128 << 20),

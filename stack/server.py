@@ -120,7 +120,7 @@ class Server(ABC):
                 if launched:
                     self._end(self.grace_s)
                 raise
-            if launched and self.main_pid():
+            if self.main_pid() not in {0, self.pid}:
                 adopt(self._record, self.main_pid())
             return launched
 
