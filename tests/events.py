@@ -48,7 +48,8 @@ class Source:
         """Make a table, or a new version of it, known; its topic exists after that."""
         db, _, short = name.partition(".")
         found = Table(
-            db=db, name=short, version=version, columns=columns, primary_key=primary_key, topic=topic(self.name, db, short)
+            db=db, name=short, version=version, columns=columns, primary_key=primary_key,
+            topic=topic(self.name, db, short),
         )  # fmt: skip
         for place, count, more in ((schema_topic(self.name), 1, {}), (found.topic, self.partitions, config)):
             if place not in self.admin.list_topics(timeout=10).topics:
@@ -103,8 +104,14 @@ class Source:
         return seq
 
     def delete(
-        self, row: Mapping[str, Any], table: str = "shop.orders", *, seq: int = 0, event: bool = True, stone: bool = True
-    ) -> int:  # fmt: skip
+        self,
+        row: Mapping[str, Any],
+        table: str = "shop.orders",
+        *,
+        seq: int = 0,
+        event: bool = True,
+        stone: bool = True,
+    ) -> int:
         """Queue a delete and its tombstone, or one of the two alone."""
         found = self.tables[table]
         seq = seq or self.next_seq()
