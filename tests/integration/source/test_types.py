@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 import pytest
-from schemas.event import ChangeEvent
 from source_reader import Seen, SourceReader
+
+from schemas.event import ChangeEvent
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 
