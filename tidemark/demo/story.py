@@ -104,8 +104,8 @@ class Story:
         return pymysql.connect(
             host=status.mysql.host,
             port=status.mysql.port,
-            user=status.root.user,
-            password=status.root.password,
+            user=status.mysql.user,
+            password=status.mysql.password,
             autocommit=True,
             charset="utf8mb4",
         )
