@@ -54,10 +54,10 @@ class IndexSide:
         answer = self._client.search(index=self.alias(table), size=size, sort="_cdc.key", source=False)
         return [Doc(table=table, id=hit["_id"]) for hit in answer["hits"]["hits"]]
 
-    def newest_orders(self, above: int) -> list[int]:
-        """Ids of searchable orders above an id."""
+    def orders_from(self, first: int) -> list[int]:
+        """Ids of searchable orders from an id on."""
         answer = self._client.search(
-            index=self.alias("orders"), query={"range": {"id": {"gt": above}}}, size=1000, sort="id", source=False
+            index=self.alias("orders"), query={"range": {"id": {"gte": first}}}, size=1000, sort="id", source=False
         )
         return [int(hit["_id"]) for hit in answer["hits"]["hits"]]
 
