@@ -119,7 +119,7 @@ class Publisher:
 
     def _produce_run(self, run: Run) -> None:
         self._make_room(len(run.messages))
-        queued = self._producer.produce_batch(run.topic, run.messages)
+        queued = self._producer.produce_batch(run.topic, run.messages, partition=run.partition)
         if queued != len(run.messages):
             first = next((message["_error"] for message in run.messages if "_error" in message), None)
             if isinstance(first, KafkaError):

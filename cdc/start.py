@@ -69,18 +69,17 @@ def _at_file(connection: Connection, server: Server, file: str, pos: int) -> Bin
 def _gtids_before(connection: Connection, file: str, pos: int) -> str:
     """What had been executed at a place: the set at the file's head, and the transactions up to there."""
     executed, at = GtidSet(), _FIRST_EVENT
-    while at < pos:
+    while True:
         rows = query(connection, f"SHOW BINLOG EVENTS IN %s FROM {at} LIMIT {_PAGE}", (file,))
-        if not rows:
-            break
         for _, start, kind, _, at, info in rows:  # noqa: B007  the last end is where the next page begins
-            if start >= pos:
-                return str(executed)
             if kind == "Previous_gtids":
                 executed = GtidSet(info)
+            elif start >= pos and kind != "Format_desc":
+                return str(executed)
             elif found := _NEXT_GTID.search(info or ""):
                 _add(executed, found[1])
-    return str(executed)
+        if len(rows) < _PAGE:
+            return str(executed)
 
 
 def _add(executed: GtidSet, gtid: str) -> None:

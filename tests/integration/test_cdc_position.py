@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from cdc_process import execute
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, ResourceType
 
 from cdc.last_seq import highest_seq
 from cdc.topics import Topics
-from cdc_process import execute
 from runner import until
 from schemas.errors import TopicMismatchError
 from topic import read_topics
@@ -77,8 +78,6 @@ def test_another_partition_count_stops(cdc_settings, start, stored, kafka, table
     assert running.stop() == 0
     client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     topic = f"{settings.source.name}.{table}.t"
-    from confluent_kafka.admin import NewPartitions
-
     for future in client.create_partitions([NewPartitions(topic, 5)]).values():
         future.result(10)
     again = start(settings)
@@ -125,8 +124,6 @@ def test_seq_grows_over_a_lost_position(cdc_settings, start, stored, mysql, tabl
 
 
 def forget(servers: str, topic: str) -> None:
-    from confluent_kafka import Producer
-
     client = Producer({"bootstrap.servers": servers})
     client.produce(topic, key=orjson.dumps("position"), value=None, partition=0)
     assert client.flush(10) == 0
