@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from cdc.server import BinlogEnd, Connection, Server, binlog_end, binlog_files, purged, query
-from schemas.errors import ConfigError, PreflightError
+from schemas.errors import ConfigError, PreflightError, UsageError
 from schemas.position import GtidSet, Position, first_seq
 
 _FIRST_EVENT = 4  # after the file's magic number
 _NEXT_GTID = re.compile(r"GTID_NEXT= '([^']+)'")
 _PAGE = 5000
+_START = re.compile(r"latest|earliest|gtid:.*|file:[^:]+:\d+")
+
+
+def checked_start(text: str) -> str:
+    """The text, if it names a place as `[cdc] start` does. Raises `UsageError`."""
+    if not _START.fullmatch(text):
+        raise UsageError(
+            f"`{text}` is no position", hint="Write latest, earliest, gtid:<set> or file:<name>:<position>."
+        )
+    return text
 
 
 def first_position(connection: Connection, server: Server, start: str, *, highest_seq: int) -> Position:
