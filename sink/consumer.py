@@ -65,7 +65,7 @@ class Group:
             self._group,
             group_id=self._group,
             partition_assignment_strategy="cooperative-sticky",
-            session_timeout_ms=10_000,  # how long a killed sink's partitions stay with it
+            session_timeout_ms=6_000,  # how long a killed sink keeps its partitions; brokers allow no less by default
             heartbeat_interval_ms=2_000,
             queued_max_messages_kbytes=16_384,
             on_commit=self._on_commit,

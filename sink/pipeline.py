@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from confluent_kafka import KafkaException
 
@@ -96,11 +97,11 @@ class Sink:
 
     def _start(self) -> None:
         self._health.details = self._details
+        self._lanes.start()
+        self._chores.start()
         self._watcher.start()
         while not self._watcher.ready.is_set() and not self._stop.wait(_POLL_S / 2):
             self._fault.check()
-        self._lanes.start()
-        self._chores.start()
 
     def _round(self) -> None:
         self._fault.check()
@@ -198,12 +199,13 @@ class Sink:
         """Let go in order: finish what is in flight, commit, leave. What was queued is read again next time."""
         if self._stop.requested:
             self._health.down("stopping", "stopping")
-        self._lanes.close(min(_END_S, self._stop.remaining_s / 2))
-        self._group.close(min(_COMMIT_END_S, self._stop.remaining_s / 2))
-        self._chores.close(0.5)
-        self._watcher.close(0.5)
-        self._letters.close()
-        self._client.close()
+        with ExitStack() as last_first:
+            last_first.callback(self._client.close)
+            last_first.callback(self._letters.close)
+            last_first.callback(self._watcher.close, 0.5)
+            last_first.callback(self._chores.close, 0.5)
+            last_first.callback(lambda: self._group.close(min(_COMMIT_END_S, self._stop.remaining_s / 2)))
+            last_first.callback(lambda: self._lanes.close(min(_END_S, self._stop.remaining_s / 2)))
 
 
 def body(settings: Settings) -> Callable[[Stop, Health], None]:
