@@ -13,6 +13,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
 
 from stack import artifacts, files, identity, java
 from stack.errors import ServerStartError
@@ -100,7 +101,7 @@ class KafkaServer(Server):
         quiet.propagate = False
         admin = AdminClient({"bootstrap.servers": f"{HOST}:{self.port}"}, logger=quiet)
         try:
-            return len(admin.list_topics(timeout=3).brokers) == 1
+            return _is_whole(admin.list_topics(timeout=3))
         except KafkaException:
             return False
 
@@ -132,6 +133,12 @@ class KafkaServer(Server):
         if outcome.code != 0:
             raise ServerStartError(f"Kafka could not make its data folder:\n{outcome.tail()}", where=str(log))
         draft.rename(self.data)
+
+
+def _is_whole(metadata: ClusterMetadata) -> bool:
+    """True if the broker is registered and leads everything; after a restart that comes a little later."""
+    partitions = (part for topic in metadata.topics.values() for part in topic.partitions.values())
+    return len(metadata.brokers) == 1 and all(part.leader in metadata.brokers for part in partitions)
 
 
 def render_properties(properties: Mapping[str, str]) -> str:

@@ -136,6 +136,26 @@ def test_a_zombie_is_dead() -> None:
     child.wait()
 
 
+def test_a_zombie_whose_threads_live_is_alive() -> None:
+    """As after a kill -9 of a large server: its ports are taken until the last thread is gone."""
+    script = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "print('two', flush=True)\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "two\n"
+        state = Path(f"/proc/{child.pid}/stat")
+        wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z")
+        assert identify(child.pid) is not None
+    finally:
+        child.kill()
+        child.communicate()
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"main": null}'])
 def test_a_record_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "process.json").write_text(text)
