@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from auditor.run_context import Context
+from auditor.run_context import Context, StoppedError
 from ops import service
 from ops.health import Health
 from ops.log import logger
@@ -39,6 +39,8 @@ def _round(context: Context, health: Health, once: Once) -> None:
     except LockedError as error:
         _log.warning("another audit is running, this round is its", action="audit_locked", reason=str(error))
         return
+    except StoppedError:
+        return  # what an unfinished audit found is not reported
     health.details = lambda: {
         "audit": report.id,
         "status": report.status.value,

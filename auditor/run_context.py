@@ -10,6 +10,10 @@ from ops.stop import Stop
 from schemas.errors import InconclusiveError
 
 
+class StoppedError(InconclusiveError):
+    """The run was asked to stop before it was finished; there is no report."""
+
+
 def _nothing() -> None:
     return
 
@@ -27,7 +31,7 @@ class Context:
         return f"{self.settings.source.name}-audit"
 
     def pulse(self) -> None:
-        """Called between any two pieces of work. Raises `InconclusiveError` if the run was asked to stop."""
+        """Called between any two pieces of work. Raises `StoppedError` if the run was asked to stop."""
         self.beat()
         if self.stop.requested:
-            raise InconclusiveError("the audit was asked to stop before it was finished")
+            raise StoppedError("the audit was asked to stop before it was finished")

@@ -18,7 +18,7 @@ from auditor.expected import Expected
 from auditor.later import Later
 from auditor.realtime import Realtime
 from auditor.requests import Requests
-from auditor.run_context import Context
+from auditor.run_context import Context, StoppedError
 from auditor.search import Range, Total, search
 from auditor.sink_side import Settled, SinkSide
 from auditor.store import Store
@@ -66,11 +66,13 @@ class TableAudit:
         self._reason = ""
 
     def run(self) -> TableReport:
-        """Prove it, or say why it could not be proven; never raises one of our errors."""
+        """Prove it, or say why it could not be proven. Raises `StoppedError`, and no other of our errors."""
         started = time.monotonic()
         try:
             with ExitStack() as stack:
                 self._prove(stack)
+        except StoppedError:
+            raise
         except TidemarkError as error:
             self._reason = f"{error}. {error.hint}" if error.hint else str(error)
             _log.warning("a table could not be proven", action="audit_inconclusive", table=self._subject.table,

@@ -99,7 +99,8 @@ class Topic:
         # is reported, at an offset that is past them.
         if offset >= window.high or (error is None and offset + 1 >= window.high):
             del open_[partition]
-            self._consumer.pause([TopicPartition(self.name, partition)])
+            # Not pause(): a partition stays paused when it is assigned again.
+            self._consumer.incremental_unassign([TopicPartition(self.name, partition)])
         return error is None and offset in window
 
     def _failure(self, error: KafkaError) -> TidemarkError:

@@ -85,12 +85,16 @@ class World:
             self._admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(15)
             _await(lambda: topic in topic_ids(self._admin, [topic], ""))
 
-    def make_index(self) -> None:
-        mapping = table_mapping(self.table, unsigned_long=False)
-        meta = {"tidemark": {"format": 1, "source": self.name, "table": self.table.full_name, "topic": self.topic}}
+    def mappings(self) -> dict[str, Any]:
+        about = {"format": 1, "source": self.name, "table": self.table.full_name, "topic": self.topic}
+        return {**table_mapping(self.table, unsigned_long=False), "_meta": {"tidemark": {**about, "table_version": 1}}}
+
+    def make_index(self, *, one_shard_only: bool = False) -> None:
         self.es.indices.create(
-            index=self.index, aliases={self.alias: {}}, mappings={**mapping, "_meta": {**meta}},
-            settings={"number_of_shards": 2, "number_of_replicas": 0, "gc_deletes": "5m", "refresh_interval": "1s"},
+            index=self.index, aliases={self.alias: {}}, mappings=self.mappings(),
+            settings={"number_of_shards": 2, "number_of_replicas": 0, "gc_deletes": "5m", "refresh_interval": "1s",
+                      **({"routing.allocation.total_shards_per_node": 1} if one_shard_only else {})},
+            wait_for_active_shards=0 if one_shard_only else 1,
         )  # fmt: skip
 
     # -- the topic -------------------------------------------------------------------------------------------------
@@ -201,7 +205,7 @@ class World:
             ]
         )
 
-    def commit_offsets(self) -> None:
+    def commit_offsets(self, metadata: str = "") -> None:
         """Past everything that was synced, per partition: the next record's offset, or the last stable offset."""
         client: Consumer = consumer(self.settings.kafka, "world", group_id=self.settings.sink_group)
         try:
@@ -209,7 +213,7 @@ class World:
             for number in range(self.partitions):
                 waiting = [row.offset for row in self.rows[self.synced :] if row.partition == number]
                 end = client.get_watermark_offsets(TopicPartition(self.topic, number), timeout=10)[1]
-                parts.append(TopicPartition(self.topic, number, min(waiting, default=end)))
+                parts.append(TopicPartition(self.topic, number, min(waiting, default=end), metadata))
             client.commit(offsets=parts, asynchronous=False)
         finally:
             client.close()
@@ -247,7 +251,7 @@ class World:
     def close(self) -> None:
         self.es.options(ignore_status=404).indices.delete(index=self.index)
         topics = [topic for topic in self._admin.list_topics(timeout=10).topics if topic.startswith(f"{self.name}.")]
-        for future in self._admin.delete_topics(topics, operation_timeout=10).values():
+        for future in self._admin.delete_topics(topics).values() if topics else ():
             future.result(15)
 
 
