@@ -199,7 +199,11 @@ class Story:
 
 
 def _alive(services: list[Service]) -> Callable[[], None]:
-    return lambda: [service.check() for service in services] and None
+    def check() -> None:
+        for service in services:
+            service.check()
+
+    return check
 
 
 def _by_class(report: dict[str, Any]) -> dict[str, list[str]]:
