@@ -51,8 +51,9 @@ def first_available(packages: Sequence[str], watcher: Watcher, *, refresh: bool)
     with locked(cache_dir() / "apt.lock", watcher):
         if refresh:
             run(["apt-get", "update"], log=log, watcher=watcher, outlive=True)
-        return next((package for package in packages if _known(package, log, watcher)), None)
+        return next((package for package in packages if _has(package, log, watcher)), None)
 
 
-def _known(package: str, log: Path, watcher: Watcher) -> bool:
-    return run(["apt-cache", "show", "--no-all-versions", package], log=log, watcher=watcher).code == 0
+def _has(package: str, log: Path, watcher: Watcher) -> bool:
+    # `apt-cache show` knows names too that other packages only mention.
+    return run(["apt-get", "install", "--simulate", package], log=log, watcher=watcher).code == 0
