@@ -107,7 +107,7 @@ class SourceReader:
             "router": self.router,
             "known": self.known,
             "server_id": self.server_id,
-            "heartbeat_s": 0.5,
+            "heartbeat_s": 0.1,
             "read_timeout_s": 5.0,
             "max_event_bytes": 8 << 20,
         }

@@ -74,7 +74,9 @@ def test_every_code_means_what_the_server_says(reader: SourceReader) -> None:
     for name in _charsets(reader):
         codes = list(_codes(name))
         said = _server_says(reader, name, codes)
-        assert [(name, code.hex(), text) for code, text in zip(codes, said, strict=True) if _we_say(name, code) != text] == []
+        assert [
+            (name, code.hex(), text) for code, text in zip(codes, said, strict=True) if _we_say(name, code) != text
+        ] == []
         assert sum(text is not None for text in said) > 90
 
 

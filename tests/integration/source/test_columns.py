@@ -27,7 +27,9 @@ def test_generated_and_invisible_columns(reader: SourceReader) -> None:
 
 
 def test_a_generated_invisible_primary_key(reader: SourceReader) -> None:
-    reader.sql("SET SESSION sql_generate_invisible_primary_key = ON", "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (5)")
+    reader.sql(
+        "SET SESSION sql_generate_invisible_primary_key = ON", "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (5)"
+    )
     seen = reader.read()
     assert seen.rows == [{"my_row_id": 1, "a": 5}]
     assert seen.records[0].key == b'{"my_row_id":1}'
