@@ -15,30 +15,21 @@ import pymysql
 from ops.settings import Settings
 from runner import until
 
-_MAIN = """
-import sys
-from cdc.commands import app
-from schemas.errors import TidemarkError
-try:
-    sys.exit(app(standalone_mode=False) or 0)
-except TidemarkError as error:
-    sys.exit(print(f"{error.code}: {error}\\n{error.hint}", file=sys.stderr) or int(error.exit_code))
-"""
+
+def command(settings: Settings, *args: str) -> tuple[list[str], dict[str, str]]:
+    """`tidemark cdc …` and its environment, which holds the settings: no file is needed."""
+    return [sys.executable, "-m", "tidemark", "cdc", *args], {**os.environ, **_environment(settings)}
 
 
 class Cdc:
-    """One process. `settings` go in by environment, so that no file is needed."""
+    """One process. `env` is laid over its environment."""
 
     def __init__(self, settings: Settings, log: Path, env: Mapping[str, str] | None = None) -> None:
         self.log = log
         self.settings = settings
+        argv, environment = command(settings, "run")
         with log.open("ab") as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, "run"],
-                stdout=stream,
-                stderr=stream,
-                env={**os.environ, **_environment(settings), **(env or {})},
-            )
+            self.process = subprocess.Popen(argv, stdout=stream, stderr=stream, env={**environment, **(env or {})})
 
     @property
     def said(self) -> str:
