@@ -16,13 +16,18 @@ from stack.watcher import Watcher
 
 def ensure(program: str, package: str, watcher: Watcher) -> str:
     """The path of `program`, installed from `package` if need be."""
-    found = shutil.which(program)
+    found = _which(program)
     if found is None:
         install(package, watcher)
-        found = shutil.which(program)
+        found = _which(program)
     if found is None:
         raise MissingToolError(f"{program} is still not there after installing {package}", hint=ELSEWHERE)
     return found
+
+
+def _which(program: str) -> str | None:
+    """Debian leaves /usr/sbin, where debootstrap is, out of an ordinary user's PATH."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 def install(package: str, watcher: Watcher) -> None:
