@@ -29,7 +29,9 @@ class Cdc:
         self.settings = settings
         argv, environment = command(settings, "run")
         with log.open("ab") as stream:
-            self.process = subprocess.Popen(argv, stdout=stream, stderr=stream, env={**environment, **(env or {})})
+            self.process = subprocess.Popen(
+                argv, stdout=stream, stderr=stream, env={**environment, "PYTHONFAULTHANDLER": "1", **(env or {})}
+            )
 
     @property
     def said(self) -> str:
@@ -52,6 +54,13 @@ class Cdc:
             return text in self.said
 
         until(seen, f"{text!r} in the log", timeout_s)
+
+    def stacks(self) -> str:
+        """Ends the process and tells what each of its threads was doing."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(10)
+        return self.said[-6000:]
 
     def __enter__(self) -> Self:
         return self
