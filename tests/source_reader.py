@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+
 from cdc.source.portable import PortableSource
 from cdc.source.seam import Batch, Record
 from schemas.event import SEQ_HEADER

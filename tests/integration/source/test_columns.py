@@ -1,11 +1,13 @@
+# ruff: noqa: E501 - a definition stands in one line
 """Columns in odd places: generated, invisible, added and dropped at once, keys of every kind. The oracle is SELECT."""
 
 from __future__ import annotations
 
 import orjson
 import pytest
-from schemas.table import ColumnType
 from source_reader import SourceReader
+
+from schemas.table import ColumnType
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from cdc.source.seam import Ddl, DdlKind
 from source_reader import Seen, SourceReader
+
+from cdc.source.seam import Ddl, DdlKind
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 
