@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -27,8 +28,9 @@ from cdc.source.wire import (
     parse_gtid,
     parse_rotate,
     parse_xa_prepare,
+    type_name,
 )
-from schemas.errors import TidemarkError, UnsafeError
+from schemas.errors import TidemarkError, UndecodableError, UnsafeError
 from schemas.position import GtidSet, Position
 from schemas.table import Table
 
@@ -141,6 +143,9 @@ class Decoder:
         except TidemarkError as error:
             error.where = error.where or self._where()
             raise
+        except (IndexError, ValueError, struct.error) as error:
+            what = f"the event {type_name(raw[4])} cannot be decoded: {error!r}"
+            raise UndecodableError(what, where=self._where()) from error
 
     def take(self) -> Batch | None:
         """What has been gathered, or a moved position; None if there is neither, or a transaction is open."""

@@ -165,6 +165,13 @@ def test_a_row_that_ends_early(broken: bytes) -> None:
         _read(_decoder(), [*log.start(), log.gtid(5), log.query("BEGIN"), log.table_map(), rows])
 
 
+def test_a_table_map_that_ends_early() -> None:
+    log = Binlog()
+    whole = log.table_map()
+    with pytest.raises(UndecodableError, match="TABLE_MAP"):
+        _read(_decoder(), [*log.start(), log.gtid(5), log.event(EventType.TABLE_MAP, whole[19:30])])
+
+
 def test_rows_without_a_table_map() -> None:
     log = Binlog()
     with pytest.raises(UndecodableError, match="without a table map"):
