@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 
 import pytest
-from cdc_process import execute
 
 from cdc.position_store import Instance, PositionStore
+from cdc_process import execute
 from ops.settings import Settings
 from runner import until
 from servers import Mysql

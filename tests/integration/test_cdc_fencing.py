@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 
 import pytest
-from cdc_process import execute
 
+from cdc_process import execute
 from runner import until
 from topic import read_topics
 

@@ -11,8 +11,8 @@ from typing import Self
 
 import pymysql
 import pytest
-from cdc_process import Cdc, execute
 
+from cdc_process import Cdc, execute
 from ops.settings import Settings
 from runner import until
 from stack.kafka import KafkaServer

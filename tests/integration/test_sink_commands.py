@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 import pytest
-from sink_world import World
 from typer.testing import CliRunner
 
 from ops.checks import Severity
@@ -17,6 +16,7 @@ from runner import Pipeline
 from schemas.table import Column, ColumnType
 from sink.checks import findings
 from sink.commands import app
+from sink_world import World
 from stack.ports import free_port
 
 pytestmark = pytest.mark.stack

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 from elastic_transport import ConnectionError as TransportConnectionError
-from fake_elastic import FakeCluster
-from sink_kit import BASE, Letters, item_of, part_of, settler_of, tools_of
 
+from fake_elastic import FakeCluster
 from ops.settings import SinkSettings
 from schemas.errors import IndexMissingError, RefusedError, UnknownOutcomeError, UnreachableError
 from sink.lanes import Lanes
 from sink.lease import Lease
+from sink_kit import BASE, Letters, item_of, part_of, settler_of, tools_of
 
 
 def until(check: Callable[[], object], timeout_s: float = 10) -> None:

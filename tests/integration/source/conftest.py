@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from source_reader import SourceReader
 
 _SERVER_IDS = itertools.count(100_000 + os.getpid() % 30_000 * 1000)
