@@ -19,7 +19,6 @@ from schemas.errors import TidemarkError
 from servers import ADDRESSES, Elastic, Kafka, Mysql, Servers, of_stack, servers_from, settings_tree
 from stack import Stack
 
-
 _TIERS = ("unit", "integration", "stack", "pipeline", "acceptance")
 _VERSIONS: list[str] = []
 
