@@ -8,7 +8,7 @@ from elastic_transport import ConnectionError as TransportConnectionError
 from elastic_transport import ConnectionTimeout, TlsError
 from elasticsearch import ApiError, Elasticsearch
 
-from ops.settings import ElasticsearchSettings
+from ops.settings import ElasticsearchSettings, existing, read_secret
 from schemas.errors import RefusedError, TidemarkError, UnreachableError, UnsafeError
 
 _AUTH = (401, 403)
@@ -19,9 +19,9 @@ def client(settings: ElasticsearchSettings, **overrides: Any) -> Elasticsearch:
     """A client that leaves retries to us: its own would resend a bulk body behind the lanes' backs."""
     options: dict[str, Any] = {"request_timeout": settings.request_timeout_s, "max_retries": 0}
     if settings.ca_file:
-        options["ca_certs"] = str(settings.ca_file)
+        options["ca_certs"] = existing(settings.ca_file)
     if settings.api_key_file:
-        options["api_key"] = settings.api_key_file.read_text(encoding="utf-8").strip()
+        options["api_key"] = read_secret(settings.api_key_file).strip()
     elif settings.api_key:
         options["api_key"] = settings.api_key.get_secret_value()
     elif settings.user:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from ops.log import logger
-from ops.settings import KafkaSettings
-from schemas.errors import RefusedError, TidemarkError, UnreachableError
+from ops.settings import KafkaSettings, existing
+from schemas.errors import ConfigError, RefusedError, TidemarkError, UnreachableError
 
 _log = logger(__name__)
+_Client = TypeVar("_Client")
 
 _REFUSED = {
     KafkaError._AUTHENTICATION,  # noqa: SLF001  librdkafka's local errors begin with an underscore
@@ -42,7 +44,7 @@ def common(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
             "sasl.password": settings.secret(),
         }
     if secure and settings.ca_file:
-        config["ssl.ca.location"] = str(settings.ca_file)
+        config["ssl.ca.location"] = existing(settings.ca_file)
     config["security.protocol"] = ("SASL_" if settings.sasl_mechanism else "") + ("SSL" if secure else "PLAINTEXT")
     return config
 
@@ -60,7 +62,7 @@ def producer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Produ
         "linger.ms": 5,
         "message.max.bytes": settings.max_event_bytes * 2 + 65536,
     }
-    return Producer({**common(settings, client_id), **defaults, **_dotted(overrides)})
+    return _made(Producer, {**common(settings, client_id), **defaults, **_dotted(overrides)})
 
 
 def consumer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Consumer:
@@ -76,11 +78,19 @@ def consumer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Consu
         "enable.partition.eof": False,
         "fetch.wait.max.ms": 100,
     }
-    return Consumer({**common(settings, client_id), **defaults, **_dotted(overrides)})
+    return _made(Consumer, {**common(settings, client_id), **defaults, **_dotted(overrides)})
 
 
 def admin(settings: KafkaSettings, client_id: str) -> AdminClient:
-    return AdminClient(common(settings, client_id))
+    return _made(AdminClient, common(settings, client_id))
+
+
+def _made(client: Callable[[dict[str, Any]], _Client], config: dict[str, Any]) -> _Client:
+    """Make a client. Constructing one does not connect: what fails is the configuration, a certificate for instance."""
+    try:
+        return client(config)
+    except KafkaException as error:
+        raise ConfigError(f"Kafka's client refuses the settings: {error.args[0].str()}", where="[kafka]") from error
 
 
 def _dotted(overrides: dict[str, Any]) -> dict[str, Any]:
