@@ -103,6 +103,24 @@ def test_a_deleted_topic_stops(cdc_settings, start, stored, kafka, table) -> Non
         Topics(settings.kafka, settings.source.name).ensure({topic: 3}, pinned={topic: 3})
 
 
+def test_a_topic_deleted_under_a_running_cdc_stops_it(cdc_settings, start, stored, mysql, kafka, table) -> None:
+    settings = cdc_settings(kafka={"transaction_timeout_s": 10})
+    running = start(settings)
+    topic = f"{settings.source.name}.{table}.t"
+    until(lambda: stored(settings).position, "the first position")
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+        until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 1, "the row")
+        client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+        for future in client.delete_topics([topic]).values():
+            future.result(10)
+        until(lambda: topic not in Topics(settings.kafka, settings.source.name).of_source(), "the topic's end")
+        execute(connection, "INSERT INTO t VALUES (2, 2)")
+    assert running.wait(60) == 6, running.said
+    assert "topic-mismatch" in running.said
+    assert "is gone" in running.said
+
+
 def test_seq_grows_over_a_lost_position(cdc_settings, start, stored, mysql, table, kafka) -> None:
     """Somebody deletes the position record: the new epoch begins above everything in the topics."""
     settings = cdc_settings()
