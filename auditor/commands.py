@@ -104,7 +104,7 @@ def repair(
     apply: Annotated[bool, typer.Option("--apply", help="Write; without it this is a dry run.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Mend what an audit found: index events again, delete orphans. Exit code 4 if something could not be mended."""
+    """Mend what an audit found: index events again, delete orphans. Exit code 4 if something is left, 8 unproven."""
     settings = load(config).settings
     context = _context(settings)
     with locked(settings.source.name):

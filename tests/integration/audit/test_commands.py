@@ -95,6 +95,20 @@ def test_run_and_repair_in_one(cli: Cli) -> None:
     assert cli("run", "--repair", "--apply")[0] == 0
 
 
+def test_what_was_never_proven_is_8_after_a_repair_too(cli: Cli, make_world: MakeWorld) -> None:
+    cli.world.remove("3")
+    behind = make_world(table="behind", audit={"max_repair_share": 1.0})
+    behind.put("1")
+    behind.sync()
+    behind.put("2")
+    code, out = cli("run", "--repair", "--apply", "--json")
+    assert (code, json.loads(out)["repair"]["repaired"], json.loads(out)["status"]) == (8, 1, "findings")
+    assert cli("report")[0] == 8
+    assert cli("repair", "--apply")[0] == 8
+    behind.sync()
+    assert cli("run")[0] == 0
+
+
 def test_one_at_a_time(cli: Cli) -> None:
     with locked(cli.world.name), pytest.raises(LockedError):
         cli("run")
