@@ -84,7 +84,7 @@ class PortableSource:
             position=position,
             limits=self._limits,
             clock=self._clock,
-            fold_names=lambda: stream.fold_names,
+            fold_names=lambda: stream.server.fold_names,
         )
 
     def _read(self, stream: DumpStream, decoder: Decoder) -> Iterator[Batch]:
