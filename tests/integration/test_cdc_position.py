@@ -8,10 +8,14 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, ResourceType
 
 from cdc.last_seq import highest_seq
+from cdc.server import Server, binlog_end
+from cdc.start import first_position
 from cdc.topics import Topics
 from cdc_process import execute
+from ops.mysql import connect
 from runner import until
-from schemas.errors import TopicMismatchError
+from schemas.errors import ConfigError, TopicMismatchError
+from schemas.position import GtidSet
 from topic import read_topics
 
 pytestmark = pytest.mark.stack
@@ -145,3 +149,27 @@ def forget(servers: str, topic: str) -> None:
     client = Producer({"bootstrap.servers": servers})
     client.produce(topic, key=orjson.dumps("position"), value=None, partition=0)
     assert client.flush(10) == 0
+
+
+def test_a_start_inside_of_a_transaction_is_refused(cdc_settings, mysql, table) -> None:
+    settings = cdc_settings()
+    with connect(settings.source) as connection, connection.cursor() as cursor:
+        before = binlog_end(connection, Server.ask(connection))
+        inserts = [f"INSERT INTO {table}.t VALUES ({number}, 0)" for number in range(3)]
+        execute(connection, "BEGIN", *inserts, "COMMIT")
+        cursor.execute(f"SHOW BINLOG EVENTS IN '{before.file}' FROM {before.pos}")
+        events = cursor.fetchall()
+        maps = [number for number, event in enumerate(events) if event[2] == "Table_map" and f"{table}.t" in event[5]]
+        begin = max(number for number, event in enumerate(events[: maps[0]]) if event[2] == "Gtid")
+        end = next(event for event in events[maps[0] :] if event[2] == "Xid")
+        gtid = events[begin][5].split("'")[1]
+
+        def at(pos: int) -> GtidSet:
+            place = f"file:{before.file}:{pos}"
+            return GtidSet(first_position(connection, Server.ask(connection), place, highest_seq=0).gtid_set)
+
+        assert gtid not in at(events[begin][1])
+        assert gtid in at(end[4])
+        for inside in (events[begin][4], events[maps[1]][1], events[maps[1]][1] + 3, end[1]):
+            with pytest.raises(ConfigError, match="inside of a transaction"):
+                at(inside)
