@@ -85,6 +85,7 @@ class PortableSource:
             limits=self._limits,
             clock=self._clock,
             fold_names=lambda: stream.server.fold_names,
+            no_gtid_before=lambda: stream.server.no_gtid_before,
         )
 
     def _read(self, stream: DumpStream, decoder: Decoder) -> Iterator[Batch]:
