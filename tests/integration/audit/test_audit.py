@@ -372,13 +372,14 @@ def test_what_cannot_be_audited_is_inconclusive(make_world: MakeWorld, harm: str
         world.es.options(ignore_status=404).indices.delete(index=extra)
 
 
+@pytest.mark.parametrize("removed", [["7"], []])
 def test_a_topic_that_is_made_anew_on_the_way_leaves_it_inconclusive(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, removed: list[str]
 ) -> None:
     world = make_world()
     world.put(*ids(20))
     world.sync()
-    world.remove("7")
+    world.remove(*removed)
     monkeypatch.setattr("auditor.table_audit.topic_ids", lambda *_: {world.topic: "another"})
     report = world.audit()
     assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
