@@ -84,7 +84,7 @@ def _translated(cluster: Cluster, part: Part) -> Iterator[None]:
 
 
 def _refresh(cluster: Cluster, part: Part) -> None:
-    cluster.client.indices.refresh(index=part.alias)
+    _complete(cluster.client.indices.refresh(index=part.alias).body, cluster.where)
 
 
 def _below(cluster: Cluster, pit: str, part: Part, below: int) -> Iterator[list[str]]:

@@ -137,3 +137,15 @@ def test_a_sweep_ends_when_it_is_not_wanted_any_more() -> None:
     with pytest.raises(UnreachableError, match="interrupted"):
         index.apply(lambda: False)
     assert index.docs
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_refresh_that_failed_on_a_shard_is_none(at: int) -> None:
+    index = Index()
+    failed = {"_shards": {"total": 2, "successful": 1, "failed": 1}}
+    index.told = {f"/{ALIAS}/_refresh": [None] * at + [(200, failed)]}
+    with pytest.raises(UnreachableError):
+        index.apply()
+    index.told = {f"/{ALIAS}/_refresh": [(200, failed)]}
+    with pytest.raises(UnreachableError):
+        index.is_empty()
