@@ -26,6 +26,7 @@ BAD = {
     "binlog_row_image": ("MINIMAL", "SET PERSIST binlog_row_image = 'FULL';"),
     "binlog_row_metadata": ("MINIMAL", "SET PERSIST binlog_row_metadata = 'FULL';"),
     "binlog_row_value_options": ("PARTIAL_JSON", "SET PERSIST binlog_row_value_options = '';"),
+    "binlog_error_action": ("IGNORE_ERROR", "SET PERSIST binlog_error_action = 'ABORT_SERVER';"),
     "binlog_transaction_compression": ("ON", "SET PERSIST binlog_transaction_compression = OFF;"),
 }
 
@@ -139,6 +140,44 @@ def test_children_of_cascades_that_are_not_logged(own: MysqlServer, ask, tmp_pat
         assert refused(allowed) == {}
     finally:
         native.stop()
+
+
+@pytest.mark.parametrize(
+    ("args", "sql", "failed", "remedy"),
+    [
+        (["--binlog-do-db=elsewhere"], [], "binlog_do_db keeps the captured database d out", "Add `binlog-do-db = d`"),
+        (
+            ["--binlog-ignore-db=d"],
+            [],
+            "binlog_ignore_db keeps the captured database d",
+            "Remove `binlog-ignore-db = d`",
+        ),
+        (["--binlog-do-db=d"], [], "", ""),
+        (["--log-replica-updates=OFF"], [], "", ""),
+        (
+            ["--log-replica-updates=OFF"],
+            ["CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'x'"],
+            "log_replica_updates = OFF: the server is a replica",
+            "Add `log-replica-updates = ON` below [mysqld]",
+        ),
+    ],
+    ids=["do_db", "ignore_db", "do_db of ours", "no replica", "replica"],
+)
+def test_changes_that_are_not_logged(tmp_path, args: list[str], sql: list[str], failed: str, remedy: str) -> None:
+    server = MysqlServer(tmp_path / "own", args=args)
+    server.start()
+    try:
+        settings = _settings(server, server.root.user, server.root.password)
+        with connect(settings.source) as connection:
+            execute(connection, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", *sql)
+            seen = inspect(connection, settings)
+    finally:
+        server.stop()
+    found = [finding for finding in seen.findings if finding.severity is Severity.FAIL]
+    assert [finding.what.startswith(failed) for finding in found] == ([True] if failed else [])
+    assert all(remedy in finding.remedy for finding in found)
+    warned = {finding.check for finding in seen.findings if finding.severity is Severity.WARN}
+    assert ("binlog_do_db" in warned) is (args == ["--binlog-do-db=d"])
 
 
 def test_no_primary_key_cannot_be_allowed(ask) -> None:
