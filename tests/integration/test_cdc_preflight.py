@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -242,7 +243,7 @@ def test_positions_that_are_lost(ask) -> None:
         assert (moved.server_uuid, moved.file, moved.open) == (server.uuid, "", None)
         with pytest.raises(PositionLostError, match="another server"):
             check(gtid_set="", server_uuid="other")
-        with pytest.raises(PositionLostError, match="beyond the end"):
+        with pytest.raises(PositionLostError, match="ends before"):
             check(gtid_set="", pos=1 << 30)
         execute(connection, "FLUSH BINARY LOGS", "INSERT INTO d.t VALUES (200)", "FLUSH BINARY LOGS")
         with connection.cursor() as cursor:
@@ -254,3 +255,21 @@ def test_positions_that_are_lost(ask) -> None:
                 check(**changes)
             assert newest in caught.value.what
             assert "binlog_expire_logs_seconds" in caught.value.hint
+
+
+def test_a_binlog_that_began_anew(ask) -> None:
+    """The server has as many transactions as before, but not the same ones."""
+    with connect(ask().source) as connection:
+        execute(connection, "FLUSH BINARY LOGS", "RESET BINARY LOGS AND GTIDS", "FLUSH BINARY LOGS")
+        execute(connection, "CREATE TABLE d.n (id INT PRIMARY KEY)", "INSERT INTO d.n VALUES (1), (2)")
+        server = Server.ask(connection)
+        before = first_position(connection, server, "latest", highest_seq=0)
+        execute(connection, "RESET BINARY LOGS AND GTIDS", "DELETE FROM d.n WHERE id = 1", "DELETE FROM d.n")
+        for gtid_set in (before.gtid_set, ""):
+            stored = replace(before, gtid_set=gtid_set)
+            with pytest.raises(PositionLostError, match="ends before that") as caught:
+                resumable(connection, server, stored, where="here")
+            assert "reset" in caught.value.hint
+        assert resumable(connection, server, replace(before, file="", pos=4), where="here").gtid_set
+        now = first_position(connection, server, "latest", highest_seq=0)
+        assert resumable(connection, server, now, where="here") == now
