@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cdc.loss_report import LossReport
 from cdc.source.seam import Batch
 from ops import metrics
 from schemas.position import Position
@@ -21,6 +22,7 @@ class Meter:
         self._moved_ms = 0
         self._commit_ts_ms = 0
         self._sessions = 0
+        self._losses = LossReport()
 
     def session(self) -> None:
         """A session begins; every one after the first is a restart."""
@@ -38,6 +40,7 @@ class Meter:
         by_topic = Counter(record.topic for record in batch.records if record.value is not None)
         for topic, count in by_topic.items():
             metrics.CDC_ROWS.labels(topic).inc(count)
+        self._losses.published(batch.losses)
         self._rows += batch.rows
         if batch.commit_ts_ms:
             self._commit_ts_ms = batch.commit_ts_ms

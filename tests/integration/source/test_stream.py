@@ -211,6 +211,9 @@ def test_an_event_that_is_too_large_loses_its_largest_columns_only(reader: Sourc
     assert created["source"]["omitted"] == ["big"]
     assert updated["before"].keys() == updated["after"].keys() == {"id", "s", "mid"}
     assert all(len(record.value or b"") <= 250_000 for record in seen.records)
+    losses = [loss for batch in seen.batches for loss in batch.losses]
+    assert {(loss.kind, loss.table, loss.columns) for loss in losses} == {("omitted", f"{reader.db}.b", ("big",))}
+    assert sum(loss.count for loss in losses) == 2
     tiny = reader.read(max_event_bytes=2_000).events
     assert tiny[0]["after"] == {"id": 1, "s": "s"}
     assert tiny[0]["source"]["omitted"] == ["big", "mid"]
