@@ -82,6 +82,9 @@ class Batch:
 class Router(Protocol):
     """Which tables are captured, and where their events go."""
 
+    def wants(self, db: str, table: str) -> bool:
+        """True if the table would be captured, were nothing found against it."""
+
     def captures(self, db: str, table: str) -> bool:
         """True if the table's rows are wanted."""
 
