@@ -14,8 +14,8 @@ _STEP_S = 1
 _FIRST_EVENT = 4
 
 _DECIDE = (
-    'Changes are missing for good. Decide how to go on: delete the record `"position"` from topic '
-    "<source>.__positions (a tombstone), set [cdc] start, and rewrite the rows that changed in between."
+    "If those changes are gone for good, accept the gap with `tidemark cdc position reset --to latest` "
+    "(or earliest), and rewrite the rows that changed in between."
 )
 
 

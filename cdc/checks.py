@@ -6,19 +6,19 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import pymysql
-
 from cdc.check_grants import account, replication_findings, select_findings
+from cdc.check_position import resumable
 from cdc.check_server import server_findings
 from cdc.check_tables import cascades_logged, refused_tables, table_findings
 from cdc.inventory import TableFacts, tables
+from cdc.position_store import Instance, PositionStore
 from cdc.route import TableFilter
-from cdc.server import DENIED, Connection, Server, asking, query
+from cdc.server import Connection, Server, asking, query
 from cdc.topics import Topics
 from ops.checks import Finding, Severity
 from ops.mysql import connect
 from ops.settings import Settings
-from schemas.errors import ConfigError, PreflightError, TidemarkError
+from schemas.errors import ConfigError, PreflightError, TidemarkError, UnreachableError
 
 _DERIVED_FROM = 1 << 31  # people number their servers from below
 
@@ -127,17 +127,6 @@ def _server_id_findings(connection: Connection, own_id: int | None, where: str) 
     ]
 
 
-def other_replicas(connection: Connection, server: Server) -> Mapping[int, str]:
-    """Server id -> host of every replica that has registered."""
-    try:
-        rows = query(connection, "SHOW SLAVE HOSTS" if server.mariadb else "SHOW REPLICAS")
-    except pymysql.MySQLError as error:
-        if error.args[0] in DENIED:
-            return {}
-        raise
-    return {int(row[0]): str(row[1]) for row in rows}
-
-
 def findings(settings: Settings) -> list[Finding]:
     """What the doctor shows of cdc: MySQL, and Kafka's topics. What cannot be reached is a finding too."""
     return [*_mysql_findings(settings), *_kafka_findings(settings)]
@@ -148,12 +137,35 @@ def _mysql_findings(settings: Settings) -> list[Finding]:
         connection = connect(settings.source)
         try:
             seen = inspect(connection, settings, own_id=settings.source.server_id)
+            position = _position_finding(connection, settings, seen.server)
         finally:
             connection.close()
     except TidemarkError as error:
         return [_failed("mysql", error)]
     found = f"MySQL {seen.server.text} answers"
-    return [Finding(check="mysql", severity=Severity.OK, what=found, where=settings.source.where), *seen.findings]
+    return [
+        Finding(check="mysql", severity=Severity.OK, what=found, where=settings.source.where),
+        *seen.findings,
+        *position,
+    ]
+
+
+def _position_finding(connection: Connection, settings: Settings, server: Server) -> list[Finding]:
+    """Whether the stored position can be resumed from; nothing if there is none, or Kafka does not tell."""
+    where = settings.source.where
+    try:
+        stored = PositionStore(settings, Instance.of_this_process()).read().position
+    except UnreachableError:
+        return []  # a finding about Kafka says so
+    if stored is None:
+        return [Finding(check="position", severity=Severity.OK, what="no position is stored yet", where=where)]
+    try:
+        with asking(where):
+            resumable(connection, server, stored, where=where)
+    except TidemarkError as error:
+        return [_failed("position", error)]
+    held = "the server holds everything after the stored position"
+    return [Finding(check="position", severity=Severity.OK, what=held, where=where)]
 
 
 def _kafka_findings(settings: Settings) -> list[Finding]:

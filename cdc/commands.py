@@ -1,4 +1,4 @@
-"""`tidemark cdc run | tail | position show`."""
+"""`tidemark cdc run | tail | position show | position reset`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from cdc import pipeline
 from cdc.position_store import Instance, PositionStore
-from cdc.show import as_json_line, as_text, show_position
+from cdc.reset import reset
+from cdc.show import as_json_line, as_position, as_text
+from cdc.start import checked_start
 from cdc.tail import Tail
 from ops.config import load
 from ops.log import configure
@@ -63,13 +64,23 @@ def tail(
         raise typer.Exit(int(ExitCode.INTERRUPTED)) from None
 
 
+@position_app.command("reset")
+def position_reset(
+    config: ConfigPath = None,
+    *,
+    to: Annotated[str, typer.Option("--to", help="latest, earliest, gtid:<set> or file:<name>:<position>.")],
+    as_json: Json = False,
+) -> None:
+    """Go on from another place. What lies between is lost, or published again; a running cdc is fenced."""
+    settings = load(config).settings
+    configure(settings.service.log_format, "warning")
+    stored = reset(settings, checked_start(to))
+    typer.echo(as_position(settings.source.name, stored, as_json=as_json))
+
+
 @position_app.command("show")
 def position_show(config: ConfigPath = None, *, as_json: Json = False) -> None:
     """Show the position that the next start resumes from, and who claimed the source last."""
     settings = load(config).settings
     stored = PositionStore(settings, Instance.of_this_process()).read()
-    if as_json:
-        typer.echo(orjson.dumps(show_position(settings.source.name, stored)))
-        return
-    for name, value in show_position(settings.source.name, stored).items():
-        typer.echo(f"{name:12} {value if isinstance(value, str | int) else orjson.dumps(value).decode()}")
+    typer.echo(as_position(settings.source.name, stored, as_json=as_json))

@@ -49,7 +49,9 @@ class DdlPolicy:
         self._judged = dict(stored)
         self._look = look
         self._notes: dict[str, Definition | None] = {}
-        self._take_new(*look())
+        inspected, now = look()
+        self._refused = set(inspected.refused)
+        self._take_new(inspected, now)
 
     def judge(self, batch: Batch) -> Sequence[Note]:
         """Records for `__schema`, to be committed with the batch. Raises `DdlError`: then the batch must not be."""
@@ -68,7 +70,8 @@ class DdlPolicy:
             self._layouts[table.full_name] = table
             if before is None or judged is None or before.version <= judged.since:
                 continue
-            found = changes(as_logged(before, judged), as_logged(table, judged))
+            still = [column.name for column in judged.columns]
+            found = changes(as_logged(before, judged), as_logged(table, judged), only=still)
             new = [change for change in found if change.id not in judged.accepted]
             if new:
                 place = f"{batch.position.file}:{batch.position.pos}"
@@ -104,6 +107,10 @@ class DdlPolicy:
             if self._router.captures(*name.split(".", 1)):
                 reason, _ = inspected.refused[name]
                 self._object(name, [Change("refused", f"it {reason} now")], _place(ddl), ddl.statement)
+        for name in sorted(inspected.refused.keys() - self._refused):
+            reason, remedy = inspected.refused[name]
+            _log.warning(f"table {name} is not captured: it {reason}", action="table_refused", table=name, hint=remedy)
+        self._refused = set(inspected.refused)
         self._router.refuse(inspected.refused)
 
     def _moved_rows(self, ddl: Ddl) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -56,17 +56,20 @@ class Change(NamedTuple):
     what: str
 
 
-def changes(old: Definition, new: Definition) -> list[Change]:
+def changes(old: Definition, new: Definition, *, only: Collection[str] | None = None) -> list[Change]:
     """What makes documents of rows that were written before untrue; empty if nothing does.
 
     Harmless: a nullable column without a default (absent is null), a dropped column, a wider type, NOT NULL taken away.
+    `only`: the columns that count, since the others have been dropped in the meantime.
     """
     before = {column.name: column for column in old.columns}
     after = {column.name: column for column in new.columns}
+    counted = after.keys() if only is None else after.keys() & set(only)
+    added = sorted(counted - before.keys())
     return [
         *_key_change(old, new),
-        *_added(before, after),
-        *(change for name in before.keys() & after.keys() for change in _altered(before[name], after[name])),
+        *_added([after[name] for name in added], gone=sorted(before.keys() - after.keys())),
+        *(change for name in sorted(before.keys() & counted) for change in _altered(before[name], after[name])),
     ]
 
 
@@ -76,16 +79,13 @@ def _key_change(old: Definition, new: Definition) -> Iterator[Change]:
         yield Change(f"key:{','.join(new.primary_key)}", what)
 
 
-def _added(before: Mapping[str, ColumnFacts], after: Mapping[str, ColumnFacts]) -> Iterator[Change]:
-    dropped = [name for name in before if name not in after]
-    for name, column in after.items():
-        if name in before:
-            continue
-        if dropped:
-            what = f"column {name} came as {', '.join(dropped)} went, which may have been a renaming"
-            yield Change(f"+{name}", what)
+def _added(added: Iterable[ColumnFacts], *, gone: Sequence[str]) -> Iterator[Change]:
+    for column in added:
+        if gone:
+            what = f"column {column.name} came as {', '.join(gone)} went, which may have been a renaming"
+            yield Change(f"+{column.name}", what)
         elif column.filled:
-            yield Change(f"+{name}", f"column {name} was added, with values in the rows that were there")
+            yield Change(f"+{column.name}", f"column {column.name} was added, with values in the rows that were there")
 
 
 def _altered(old: ColumnFacts, new: ColumnFacts) -> Iterator[Change]:

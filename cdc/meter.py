@@ -20,6 +20,13 @@ class Meter:
         self._rows = 0
         self._moved_ms = 0
         self._commit_ts_ms = 0
+        self._sessions = 0
+
+    def session(self) -> None:
+        """A session begins; every one after the first is a restart."""
+        if self._sessions:
+            metrics.CDC_RESTARTS.inc()
+        self._sessions += 1
 
     @contextmanager
     def publishing(self, batch: Batch) -> Iterator[None]:
@@ -28,7 +35,7 @@ class Meter:
         yield
         metrics.CDC_TRANSACTION.observe(time.perf_counter() - began)
         metrics.CDC_BYTES.inc(batch.size_bytes)
-        by_topic = Counter(record.topic for record in batch.records)
+        by_topic = Counter(record.topic for record in batch.records if record.value is not None)
         for topic, count in by_topic.items():
             metrics.CDC_ROWS.labels(topic).inc(count)
         self._rows += batch.rows
@@ -53,6 +60,7 @@ class Meter:
             "pos": position.pos,
             "seq": str(position.seq),
             "rows": self._rows,
+            "sessions": self._sessions,
             "last_commit_ts_ms": self._commit_ts_ms,
             "position_moved_ts_ms": self._moved_ms,
         }

@@ -38,6 +38,7 @@ class Pipeline:
 
     def run(self) -> None:
         """One session, until the stop or an error. Raises `TidemarkError`."""
+        self._meter.session()
         try:
             with self._opener.session() as session:
                 self._meter.moved(session.begin())

@@ -75,6 +75,11 @@ class Publisher:
         value = orjson.dumps(self._instance.to_json())
         self._transaction(lambda: self._produce(Record(self._store.topic, 0, CLAIM_KEY, value)))
 
+    def store(self, position: Position) -> None:
+        """Commit a position that comes from no batch."""
+        value = orjson.dumps(position.to_json())
+        self._transaction(lambda: self._produce(Record(self._store.topic, 0, POSITION_KEY, value)))
+
     def publish(
         self, batch: Batch, *, router: TableRouter, topics: Topics, known: Position, notes: Sequence[Note] = ()
     ) -> Position:
@@ -119,7 +124,7 @@ class Publisher:
 
     def _produce_run(self, run: Run) -> None:
         self._make_room(len(run.messages))
-        queued = self._producer.produce_batch(run.topic, run.messages)
+        queued = self._producer.produce_batch(run.topic, run.messages, partition=run.partition)
         if queued != len(run.messages):
             first = next((message["_error"] for message in run.messages if "_error" in message), None)
             if isinstance(first, KafkaError):
@@ -176,7 +181,7 @@ class Publisher:
         stored = self._store.read(lambda: not self._hurried())
         if not self._store.is_ours(stored):
             return self._store.fenced(stored)
-        return UnreachableError(f"Kafka gave the transaction up: {cause.str()}", where=self._where)
+        return SlowCommitError(f"Kafka gave the transaction up: {cause.str()}", where=self._where)
 
     def _explain(self, cause: KafkaError) -> TidemarkError:
         if cause.code() in _TOO_LARGE:

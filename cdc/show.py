@@ -28,6 +28,23 @@ def show_position(source: str, stored: Stored) -> dict[str, Any]:
     }
 
 
+def as_position(source: str, stored: Stored, *, as_json: bool) -> str:
+    """One JSON object, or a line for each thing to know."""
+    shown = show_position(source, stored)
+    if as_json:
+        return orjson.dumps(shown).decode()
+    if shown["position"] is None:
+        return f"source {source} has no position yet: it begins at the first `tidemark cdc run`"
+    lines = {"source": source, **shown["position"]}
+    if shown["claim"]:
+        lines["claimed by"] = shown["claim"]["label"]
+    return "\n".join(f"{name:12} {_plain(value)}" for name, value in lines.items() if name != "format")
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
 def as_json_line(record: Record) -> str:
     """`tidemark.tail/1`: topic, key and event; a seq is a string."""
     event = _event(record)

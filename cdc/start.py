@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from cdc.server import BinlogEnd, Connection, Server, binlog_end, binlog_files, purged, query
-from schemas.errors import ConfigError, PreflightError
+from schemas.errors import ConfigError, PreflightError, UsageError
 from schemas.position import GtidSet, Position, first_seq
 
 _FIRST_EVENT = 4  # after the file's magic number
 _NEXT_GTID = re.compile(r"GTID_NEXT= '([^']+)'")
 _PAGE = 5000
+_START = re.compile(r"latest|earliest|gtid:.*|file:[^:]+:\d+")
+
+
+def checked_start(text: str) -> str:
+    """The text, if it names a place as `[cdc] start` does. Raises `UsageError`."""
+    if not _START.fullmatch(text):
+        raise UsageError(
+            f"`{text}` is no position", hint="Write latest, earliest, gtid:<set> or file:<name>:<position>."
+        )
+    return text
 
 
 def first_position(connection: Connection, server: Server, start: str, *, highest_seq: int) -> Position:
@@ -69,18 +79,17 @@ def _at_file(connection: Connection, server: Server, file: str, pos: int) -> Bin
 def _gtids_before(connection: Connection, file: str, pos: int) -> str:
     """What had been executed at a place: the set at the file's head, and the transactions up to there."""
     executed, at = GtidSet(), _FIRST_EVENT
-    while at < pos:
+    while True:
         rows = query(connection, f"SHOW BINLOG EVENTS IN %s FROM {at} LIMIT {_PAGE}", (file,))
-        if not rows:
-            break
         for _, start, kind, _, at, info in rows:  # noqa: B007  the last end is where the next page begins
-            if start >= pos:
-                return str(executed)
             if kind == "Previous_gtids":
                 executed = GtidSet(info)
+            elif start >= pos and kind != "Format_desc":
+                return str(executed)
             elif found := _NEXT_GTID.search(info or ""):
                 _add(executed, found[1])
-    return str(executed)
+        if len(rows) < _PAGE:
+            return str(executed)
 
 
 def _add(executed: GtidSet, gtid: str) -> None:

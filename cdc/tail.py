@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -12,13 +11,12 @@ from cdc.route import TableFilter, TableRouter
 from cdc.server import asking
 from cdc.source.portable import PortableSource
 from cdc.source.seam import Record
-from cdc.start import first_position
+from cdc.start import checked_start, first_position
 from ops.mysql import connect, connect_args
 from ops.settings import Settings
 from schemas.errors import UsageError
 from schemas.position import Position
 
-_START = re.compile(r"latest|earliest|gtid:.*|file:[^:]+:\d+")
 _LINGER_S = 0.02
 
 
@@ -26,15 +24,11 @@ class Tail:
     """Reads beside a running cdc: it registers with a server id of its own."""
 
     def __init__(self, settings: Settings, patterns: Sequence[str], start: str) -> None:
-        if not _START.fullmatch(start):
-            raise UsageError(
-                f"`{start}` is no position", hint="Write latest, earliest, gtid:<set> or file:<name>:<pos>."
-            )
         if not patterns or any("." not in pattern for pattern in patterns):
             raise UsageError("name the tables to show", hint="Patterns are `database.table`, for instance 'shop.*'.")
         chosen = settings.cdc.model_copy(update={"tables": list(patterns), "allow_empty": True})
         self._settings = settings.model_copy(update={"cdc": chosen})
-        self._start = start
+        self._start = checked_start(start)
 
     def events(self, limit: int | None) -> Iterator[Record]:
         """Change events and barriers, without tombstones, at most `limit`. Raises `TidemarkError`."""

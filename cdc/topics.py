@@ -17,7 +17,7 @@ from schemas.errors import ConfigError, TidemarkError, TopicMismatchError
 _log = logger(__name__)
 
 _DAY_MS = 86_400_000
-_TIMEOUT_S = 15
+_TIMEOUT_S = 5
 _SEGMENT_BYTES = 1 << 20  # the smallest that Kafka 4 accepts (KIP-1030)
 
 #: So that an index can be rebuilt from the topic alone, and the audit finds every event of the last day.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
-from types import FrameType
 
-from ops.log import logger
 from schemas.errors import ExitCode
 
-_log = logger(__name__)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
@@ -25,13 +24,24 @@ class Stop:
 
     def install(self) -> None:
         """Take SIGTERM and SIGINT over; main thread only."""
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+        # A handler in Python runs between two steps of the main thread, which may be inside a call of librdkafka for
+        # as long as that takes. The wake-up descriptor is written to at once, so a thread listens there instead.
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        threading.Thread(target=self._listen, args=(reader, writer), name="signals", daemon=True).start()
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+    def _listen(self, reader: socket.socket, _keep_open: socket.socket) -> None:
+        while received := reader.recv(16):
+            for number in received:
+                if number in _SIGNALS:
+                    self._on_signal(number)
+
+    def _on_signal(self, number: int) -> None:
         if self._event.is_set():
             os._exit(ExitCode.INTERRUPTED)
-        # No logging here: the signal may have interrupted a thread that holds the log's lock.
         self.request(signal.Signals(number).name)
 
     def request(self, reason: str) -> None:

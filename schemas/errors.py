@@ -208,6 +208,30 @@ class InconclusiveError(TidemarkError):
     exit_code = ExitCode.INCONCLUSIVE
 
 
+class LaggingError(InconclusiveError):
+    """The sink did not pass the audit's watermark in time, so absence proves nothing."""
+
+    code = "lagging"
+
+
+class PartialAnswerError(InconclusiveError):
+    """A server answered for a part only (failed shards, a time-out, a log that was cut), so nothing is proven."""
+
+    code = "partial-answer"
+
+
+class RepairCapError(UnsafeError):
+    """More would be repaired than the configuration allows at once; nothing was written."""
+
+    code = "repair-cap"
+
+
+class ReportOutdatedError(UsageError):
+    """The report is about a topic or an index that is not there any more."""
+
+    code = "report-outdated"
+
+
 class LockedError(TidemarkError):
     """Another process holds the lock, the port or the folder."""
 

@@ -25,7 +25,10 @@ class AuditStatus(StrEnum):
 
 
 class FindingClass(StrEnum):
-    """What is wrong with a document; the first class that fits."""
+    """What is wrong with a document; the first class that fits.
+
+    `dead_lettered` is explained and named, and leaves an audit clean.
+    """
 
     DEAD_LETTERED = "dead_lettered"  # explained: its last event is in the dead-letter topic
     MISSING = "missing"  # the last event is no delete, yet there is no document
@@ -44,10 +47,11 @@ class Found(_Model):
     partition: int | None = None
     offset: int | None = None
     seq: Seq | None = None
+    rev: int | None = None
 
 
 class Expected(_Model):
-    """The key's last event in the topic."""
+    """The key's last event in the topic. `op` t: a barrier removed it; `offset` and `seq` are then the barrier's."""
 
     op: str
     partition: int
@@ -89,7 +93,11 @@ class Cost(_Model):
 
 
 class TableReport(_Model):
-    """One table. `reason` says why it is inconclusive."""
+    """One table. `reason` says why it is inconclusive.
+
+    `keys`: rows that must be there; `lagging`: suspects that an event the sink has not settled yet explains;
+    `counts` covers every finding, `findings` names them up to a limit and then says so in `findings_cut`.
+    """
 
     table: str
     topic: str
@@ -107,8 +115,47 @@ class TableReport(_Model):
     cost: Cost = Cost()
 
 
+class RepairOutcome(StrEnum):
+    """What became of one finding."""
+
+    PLANNED = "planned"  # a dry run would have written it
+    REPAIRED = "repaired"
+    SETTLED = "settled"  # the document has changed since the report, and is right or about to be
+    LEFT = "left"  # of a class that repair does not touch
+    FAILED = "failed"  # still wrong; `reason` says why
+
+
+class Repair(_Model):
+    """One finding and what was done. `version` is what was (or would be) written, null where nothing is."""
+
+    class_: FindingClass = Field(alias="class")
+    table: str
+    document: str
+    id: str
+    outcome: RepairOutcome
+    version: Seq | None = None
+    rev: int | None = None
+    reason: str = ""
+
+
+class RepairReport(_Model):
+    """What a repair did. `report`: the audit's id; `status`: clean if nothing that repair could mend is left."""
+
+    schema_: Literal["tidemark.repair/1"] = Field("tidemark.repair/1", alias="schema")
+    format: Literal[1] = 1
+    name: str
+    report: str
+    applied: bool
+    status: AuditStatus
+    started: datetime
+    finished: datetime
+    repaired: int
+    counts: dict[RepairOutcome, int] = {}
+    repairs: list[Repair] = []
+
+
 class AuditReport(_Model):
-    """A whole audit."""
+    """A whole audit. `repair` is there if a repair was asked for in the same run."""
 
     schema_: Literal["tidemark.audit/1"] = Field("tidemark.audit/1", alias="schema")
     format: Literal[1] = 1
@@ -119,6 +166,7 @@ class AuditReport(_Model):
     started: datetime
     finished: datetime
     tables: list[TableReport]
+    repair: RepairReport | None = None
 
     def findings(self, *classes: FindingClass) -> list[Finding]:
         """Every finding of these classes (all, if none is given), over all tables."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
 
 from stack import artifacts, files, identity, java
 from stack.errors import ServerStartError
@@ -41,6 +42,9 @@ _PROPERTIES = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
+    # After a kill -9 the broker must wait until its former self has timed out; Kafka's default is 9 s.
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "3000",
     "message.max.bytes": str(64 << 20),
     "replica.fetch.max.bytes": str(64 << 20),
     "socket.request.max.bytes": str(128 << 20),
@@ -97,7 +101,7 @@ class KafkaServer(Server):
         quiet.propagate = False
         admin = AdminClient({"bootstrap.servers": f"{HOST}:{self.port}"}, logger=quiet)
         try:
-            return len(admin.list_topics(timeout=3).brokers) == 1
+            return _is_whole(admin.list_topics(timeout=3))
         except KafkaException:
             return False
 
@@ -129,6 +133,12 @@ class KafkaServer(Server):
         if outcome.code != 0:
             raise ServerStartError(f"Kafka could not make its data folder:\n{outcome.tail()}", where=str(log))
         draft.rename(self.data)
+
+
+def _is_whole(metadata: ClusterMetadata) -> bool:
+    """True if the broker is registered and leads everything; after a restart that comes a little later."""
+    partitions = (part for topic in metadata.topics.values() for part in topic.partitions.values())
+    return len(metadata.brokers) == 1 and all(part.leader in metadata.brokers for part in partitions)
 
 
 def render_properties(properties: Mapping[str, str]) -> str:

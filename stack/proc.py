@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 _PROC = Path("/proc")
-_DEAD = {"Z", "X", "x"}  # a zombie has ended; its parent has just not looked yet
+_ENDED = {"Z", "X", "x"}  # a zombie has ended; its parent has just not looked yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +39,17 @@ def identify(pid: int) -> Identity | None:
         return None
     # The second field is the command's name in brackets and may hold anything, brackets and blanks too.
     fields = text.rpartition(")")[2].split()
-    if fields[0] in _DEAD:
+    if fields[0] in _ENDED and _threads(pid) <= 1:
         return None
     return Identity(pid=pid, start_ticks=int(fields[19]), boot=boot_id())
+
+
+def _threads(pid: int) -> int:
+    """A killed process is a zombie as soon as its first thread is; the others still hold its ports and files."""
+    try:
+        return sum(1 for _ in (_PROC / str(pid) / "task").iterdir())
+    except OSError:
+        return 0
 
 
 def is_alive(identity: Identity) -> bool:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
         return
     # Not SIGTERM: apt-get lets dpkg finish what it is at when it is interrupted.
     os.killpg(child.pid, signal.SIGINT)
-    try:
+    with suppress(subprocess.TimeoutExpired):
         child.wait(_GRACE_S)
-    except subprocess.TimeoutExpired:
+    with suppress(ProcessLookupError):  # nobody is left in the group
         os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    child.wait()

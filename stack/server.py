@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -20,8 +21,10 @@ from stack.process import adopt, end, read_record, spawn
 from stack.status import ServerState, ServerStatus
 from stack.watcher import Watcher
 
-_LOG_LINES = 20
+_LOG_LINES, _LOG_CAUSES, _LOG_WIDTH = 20, 8, 400
+_CAUSE = re.compile(r"\b(ERROR|FATAL|Caused by|\w+Exception|\w+Error)\b")
 _POLL_S = 0.1
+_PORT_PATIENCE_S = 2
 
 
 class Server(ABC):
@@ -37,6 +40,7 @@ class Server(ABC):
     def __init__(self, folder: Path, *, port: int = 0) -> None:
         self.folder = folder.absolute()
         self._wanted_port = port
+        self._output_before = 0  # bytes that earlier starts have printed
 
     # What each server does in its own way.
 
@@ -120,7 +124,7 @@ class Server(ABC):
                 if launched:
                     self._end(self.grace_s)
                 raise
-            if launched and self.main_pid():
+            if self.main_pid() not in {0, self.pid}:
                 adopt(self._record, self.main_pid())
             return launched
 
@@ -149,17 +153,19 @@ class Server(ABC):
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def log_tail(self, lines: int = _LOG_LINES) -> str:
-        """What it printed last."""
-        if not self._output.exists():
-            return "  (it printed nothing)"
-        text = self._output.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-        return "\n".join(f"  {line}" for line in text)
+    def log_tail(self) -> str:
+        """What it printed last in this start, and above that what looks like a cause."""
+        output = self._output.read_bytes()[self._output_before :] if self._output.exists() else b""
+        lines = output.decode("utf-8", errors="replace").splitlines()
+        causes = [line for line in lines[:-_LOG_LINES] if _CAUSE.search(line)]
+        found = [*causes[-_LOG_CAUSES:], *lines[-_LOG_LINES:]] or ["(it printed nothing)"]
+        return "\n".join(f"  {line[:_LOG_WIDTH]}" for line in found)
 
     def _launch(self, watcher: Watcher) -> None:
         self._choose_ports()
         self.prepare(watcher)
         watcher.check()
+        self._output_before = self._output.stat().st_size if self._output.exists() else 0
         command = [*identity.prefix(self.reach()), *self.command()]
         spawn(command, record=self._record, log=self._output, env=self.environment())
 
@@ -190,7 +196,7 @@ class Server(ABC):
         self._record.unlink(missing_ok=True)
 
     def _choose_ports(self) -> None:
-        ports = {name: port for name, port in self.ports.items() if is_free(port)}
+        ports = {name: port for name, port in self.ports.items() if _is_free_soon(port)}
         if self._wanted_port:
             ports["port"] = self._wanted_port
         for name in self.port_names:
@@ -211,3 +217,11 @@ class Server(ABC):
 
     def _note(self, **facts: object) -> None:
         files.write(self.folder / "server.json", json.dumps({**self._noted, **facts}))
+
+
+def _is_free_soon(port: int) -> bool:
+    """Patient with a port that clients know: it is given up only if somebody else holds on to it."""
+    deadline = time.monotonic() + _PORT_PATIENCE_S
+    while not (free := is_free(port)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return free

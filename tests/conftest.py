@@ -88,9 +88,11 @@ def database(mysql: Mysql, unique: str) -> Iterator[str]:
 def make_pipeline(servers: Servers, tmp_path: Path) -> Iterator[Callable[..., Pipeline]]:
     """Pipelines of processes: what a test starts, it does not have to stop."""
     made: list[Pipeline] = []
+    tag = os.urandom(3).hex()
 
     def make(name: str, **sections: dict[str, Any]) -> Pipeline:
-        made.append(Pipeline(tmp_path / f"{name}-{len(made)}", servers, name, **sections))
+        source = f"{name}_{tag}"  # the same name again in one test is the same source again
+        made.append(Pipeline(tmp_path / f"{name}-{len(made)}", servers, source, **sections))
         return made[-1]
 
     yield make

@@ -68,12 +68,8 @@ def servers_from(env: Mapping[str, str], versions: str) -> Servers:
 
 
 def of_stack(status: StackStatus) -> Servers:
-    env = {
-        "TIDEMARK_TEST_MYSQL": status.mysql_url,
-        "TIDEMARK_TEST_KAFKA": status.kafka.address,
-        "TIDEMARK_TEST_ELASTICSEARCH": status.elasticsearch_url,
-    }
-    return servers_from(env, ", ".join(f"{server.name} {server.version}" for server in status.servers))
+    versions = ", ".join(f"{server.name} {server.version}" for server in status.servers)
+    return servers_from(status.test_environment(), versions)
 
 
 def settings_tree(servers: Servers, name: str, **sections: dict[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def in_binlog(server: Any, files: Iterable[str], db: str) -> list[Change]:
     done = subprocess.run(
         [*mysql.tool("mysqlbinlog"), "--read-from-remote-server", *place, f"--password={server.password}",
          "--base64-output=DECODE-ROWS", "--verbose", *files],
-        check=True, capture_output=True, text=True,
+        check=True, capture_output=True, text=True, errors="replace",
     )  # fmt: skip
     gtid, pending = "", None
     open_rows: list[Change] = []

@@ -203,6 +203,7 @@ class Decoder:
     def _rotate(self, event: Event) -> None:
         file, pos = parse_rotate(event.body)
         if event.flags & ARTIFICIAL_FLAG:  # made up by the dump thread to name the file; nothing was read
+            self._breathe()
             if file != self._at.file or pos < self._at.end:
                 self._at.rotate(file, pos)
         else:
@@ -213,11 +214,15 @@ class Decoder:
 
     def _heartbeat(self, event: Event) -> None:
         """Nothing was logged for a while, or what was is in our GTID set: all up to there has been read."""
-        self.idle = True
+        self._breathe()
         file = event.body.decode()
         if self._transaction is None and event.log_pos and not (file == self._at.file and event.log_pos < self._at.end):
             self._at.rotate(file, event.log_pos)
             self._move(file, event.log_pos)
+
+    def _breathe(self) -> None:
+        """The stream flows though nothing comes: a batch says so, even where the position has not moved."""
+        self.idle = self._moved = True
 
     # Rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pymysql
 
 from schemas.errors import (
+    DuplicateReaderError,
     PositionLostError,
     PositionPurgedError,
     PreflightError,
@@ -49,7 +50,7 @@ def _dump_refused(text: str, where: str) -> TidemarkError:
             hint="Take a new position with a snapshot; keep binlogs longer (binlog_expire_logs_seconds).",
         )
     if _SAME_ID in lower:
-        return RefusedError(
+        return DuplicateReaderError(
             f"another replica reads with the same server id: {text}",
             hint="Give each instance its own [source] server_id.",
         )

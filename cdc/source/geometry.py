@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from schemas.errors import UndecodableError
@@ -16,7 +17,7 @@ _NAMES = (
     "", "POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION",
 )  # fmt: skip
 _COLLECTION = 7
-_PLAIN_DIGITS = 20  # from 10^21 on MySQL writes an exponent
+_PLAIN_DIGITS, _PLAIN_WIDTH = 15, 25  # beyond these MySQL writes an exponent
 
 
 def decode(raw: bytes) -> dict[str, Any]:
@@ -76,4 +77,17 @@ class _Wkb:
 
 
 def _coordinate(value: float) -> str:
-    return repr(value).removesuffix(".0")
+    """The shortest digits that read back, laid out as `my_gcvt` in MySQL's `strings/dtoa.cc` does."""
+    sign, found, exponent = Decimal(repr(value)).as_tuple()
+    minus, digits = "-" if sign else "", "".join(map(str, found)).strip("0")
+    if not digits:
+        return f"{minus}0"
+    point = len("".join(map(str, found)).lstrip("0")) + int(exponent)
+    scientific = f"{minus}{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e{point - 1}"
+    if point <= 0:
+        plain = f"{minus}0.{'0' * -point}{digits}"
+        return plain if point > -_PLAIN_DIGITS and len(plain) <= _PLAIN_WIDTH else scientific
+    if point > _PLAIN_DIGITS and len(digits) <= point:
+        return scientific
+    whole, rest = digits[:point].ljust(point, "0"), digits[point:]
+    return f"{minus}{whole}{'.' if rest else ''}{rest}"

@@ -77,7 +77,7 @@ class ChangeSource(Protocol):
     """Reads a binlog from a position on."""
 
     def batches(self, position: Position) -> Iterator[Batch]:
-        """Yield batches for ever; an idle source yields empty ones whose position moves.
+        """Yield batches for ever: one when the stream flows, and an idle source one for each heartbeat.
 
         Raises a `TidemarkError`: retryable ones (a lost connection) are for the caller to try again from the last
         published position, all others mean that the binlog cannot be read faithfully.

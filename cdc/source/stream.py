@@ -14,7 +14,8 @@ from pymysqlreplication import BinLogStreamReader
 
 from cdc.source.decoder import FARTHEST_START
 from cdc.source.dump_errors import translate
-from schemas.errors import UnreachableError, UnsupportedEventError
+from cdc.source.gtid_command import COM_BINLOG_DUMP_GTID, dump_gtid_command
+from schemas.errors import UnreachableError
 from schemas.position import Position
 
 QUEUE_BYTES = 16 << 20
@@ -73,7 +74,10 @@ class PacketQueue:
 
 
 class _Reader(BinLogStreamReader):  # type: ignore[misc]  # untyped library
-    """The library connects and asks for the dump; its own decoding, filtering and silent reconnect are left out."""
+    """The library connects and asks for the dump; its own decoding, filtering and silent reconnect are left out.
+
+    It is not asked by GTID, since its own GTID sets know no tags.
+    """
 
     def connect(self) -> pymysql.connections.Connection:
         self._BinLogStreamReader__connect_to_stream()
@@ -125,7 +129,7 @@ class DumpStream:
 
     def _run(self) -> None:
         try:
-            self._read(self._reader().connect())
+            self._read(self._dump())
         except pymysql.Error as error:
             self._queue.fail(translate(error, self._position))
         except Exception as error:  # noqa: BLE001 - handed to the thread that reads the queue, which raises it
@@ -139,27 +143,26 @@ class DumpStream:
             if not self._queue.put(packet.get_all_data()[1:]):
                 return
 
-    def _reader(self) -> _Reader:
+    def _dump(self) -> pymysql.connections.Connection:
+        """A connection on which the dump has been asked for."""
+        arguments = {**self._connect_arguments, "read_timeout": self._read_timeout_s, "charset": "utf8mb4"}
         position = self._position
-        if _tagged(position.gtid_set):
-            raise UnsupportedEventError(
-                "the position holds tagged GTIDs, which the portable engine cannot ask for",
-                where=position.gtid_set,
-                hint='[cdc] engine = "native" reads them.',
-            )
-        far = position.pos > FARTHEST_START
+        if position.gtid_set:
+            connection = self._open(**arguments)
+            command = dump_gtid_command(position.gtid_set, self._server_id)
+            connection._execute_command(COM_BINLOG_DUMP_GTID, command)  # noqa: SLF001 - as the library does
+            return connection
         return _Reader(
-            connection_settings={**self._connect_arguments, "read_timeout": self._read_timeout_s, "charset": "utf8mb4"},
+            connection_settings=arguments,
             server_id=self._server_id,
             blocking=True,
             resume_stream=True,
-            auto_position=position.gtid_set or None,
             log_file=position.file,
-            log_pos=_BEGINNING if far else position.pos,
+            log_pos=_BEGINNING if position.pos > FARTHEST_START else position.pos,
             slave_heartbeat=self._heartbeat_s,
             pymysql_wrapper=self._open,
             enable_logging=False,
-        )
+        ).connect()
 
     def _open(self, **arguments: Any) -> pymysql.connections.Connection:
         connection = self._connection = pymysql.connect(**arguments)
@@ -170,7 +173,3 @@ class DumpStream:
             (folded,) = cursor.fetchone()
         self.fold_names = bool(folded)
         return connection
-
-
-def _tagged(gtid_set: str) -> bool:
-    return any(not part[:1].isdigit() for item in gtid_set.split(",") for part in item.split(":")[1:])

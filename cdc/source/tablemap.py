@@ -89,8 +89,9 @@ _META_BYTES = {
 }  # fmt: skip
 
 _BLOBS = frozenset((Code.BLOB, Code.TINY_BLOB, Code.MEDIUM_BLOB, Code.LONG_BLOB))
+# YEAR has a bit among the signs, though it is neither signed nor declared UNSIGNED.
 _NUMERIC = frozenset((
-    Code.TINY, Code.SHORT, Code.INT24, Code.LONG, Code.LONGLONG, Code.NEWDECIMAL, Code.FLOAT, Code.DOUBLE,
+    Code.TINY, Code.SHORT, Code.INT24, Code.LONG, Code.LONGLONG, Code.NEWDECIMAL, Code.FLOAT, Code.DOUBLE, Code.YEAR,
 ))  # fmt: skip
 _CHARACTER = frozenset((Code.STRING, Code.VAR_STRING, Code.VARCHAR, *_BLOBS))
 _LABELLED = frozenset((Code.ENUM, Code.SET))
@@ -196,7 +197,8 @@ class _Columns:
         self._raws = raws
         self._signs = blocks.get(_SIGNEDNESS, b"")
         numbers = range(len(raws))
-        self._numeric = {c: n for n, c in enumerate(c for c in numbers if raws[c].code in _NUMERIC)}
+        numeric = enumerate(c for c in numbers if raws[c].code in _NUMERIC)
+        self._sign_bits = {c: bit for bit, c in numeric if raws[c].code is not Code.YEAR}
         characters = [c for c in numbers if raws[c].code in _CHARACTER]
         labelled = [c for c in numbers if raws[c].code in _LABELLED]
         self._charsets = {
@@ -226,7 +228,7 @@ class _Columns:
         )
 
     def _unsigned(self, number: int) -> bool:
-        bit = self._numeric.get(number)
+        bit = self._sign_bits.get(number)
         return bit is not None and bit // 8 < len(self._signs) and bool(self._signs[bit // 8] & 0x80 >> bit % 8)
 
 

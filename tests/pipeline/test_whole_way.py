@@ -51,7 +51,7 @@ def test_every_kind_of_change(
     cursor.execute("UPDATE t SET v='changed', n=id WHERE id < 20")
     cursor.execute("DELETE FROM t WHERE id BETWEEN 10 AND 14")
     cursor.execute("UPDATE t SET id = id + 1000 WHERE id >= 40")
-    cursor.execute("UPDATE t SET id = id + 1 WHERE id < 5 ORDER BY id DESC")
+    cursor.execute("UPDATE t SET id = id + 1 WHERE id BETWEEN 5 AND 9 ORDER BY id DESC")
     connection.begin()
     cursor.execute("DELETE FROM t WHERE id = 30")
     cursor.execute("INSERT INTO t VALUES (30, 'again', 1)")
@@ -66,22 +66,18 @@ def test_every_kind_of_change(
     cursor.execute("INSERT INTO `Od.d-Näme` VALUES (1)")
     pipeline.await_equal(database, ("t", "pair", "named"))
     client = elastic.client()
-    odd = f"way.{database}.-4fd-2ed-2d-4e-c3-a4me"
+    odd = f"{pipeline.name}.{database}.-4fd-2ed-2d-4e-c3-a4me"
     assert list(until(lambda: documents(client, odd), "the oddly named table")) == ["1"]
     shown = documents(client, pipeline.alias(database, "named"))["plain"]
     assert (shown["__id"], shown["x%2Ey"], shown["__cdc"]) == (1, 2, 3)
 
     cursor.executemany("INSERT INTO named VALUES (%s,1,2,3)", [("",), ("k" * 513,), ("ü" * 300,)])
-    hashed = until(
-        lambda: [i for i in documents(client, pipeline.alias(database, "named")) if i.startswith("sha256:")][2:],
-        "keys that Elasticsearch refuses",
-    )
-    assert hashed
+    pipeline.await_equal(database, ("named",))
+    assert sum(name.startswith("sha256:") for name in documents(client, pipeline.alias(database, "named"))) == 4
     cursor.execute("DELETE FROM named WHERE k IN ('', %s)", ("k" * 513,))
     cursor.execute("UPDATE named SET k='A' WHERE k='plain'")
     cursor.execute("UPDATE named SET k='a' WHERE k='A'")
-    left = len(KEYS) + 1
-    until(lambda: len(documents(client, pipeline.alias(database, "named"))) == left, "deleted odd keys")
+    pipeline.await_equal(database, ("named",))
 
     cursor.execute("TRUNCATE TABLE pair")
     cursor.execute("INSERT INTO pair VALUES ('after', 'truncate', 1)")

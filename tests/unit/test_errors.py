@@ -7,6 +7,7 @@ import pkgutil
 from pathlib import Path
 
 import pytest
+
 from schemas.errors import ExitCode, TidemarkError
 
 PACKAGES = ("schemas", "ops", "cdc", "sink", "auditor", "stack", "tidemark")

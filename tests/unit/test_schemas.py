@@ -9,6 +9,8 @@ import pytest
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka.partitioner.default import murmur2
+
 from schemas.document import document, field_name, fingerprint
 from schemas.errors import FormatError
 from schemas.key import document_id, kafka_key, key_text, partition_of
@@ -17,8 +19,6 @@ from schemas.position import GtidSet, OpenTransaction, Position, first_seq
 from schemas.record import Kind, read
 from schemas.table import Column, ColumnType, Table
 from schemas.values import table_mapping
-
-from kafka.partitioner.default import murmur2
 
 
 @pytest.mark.parametrize(

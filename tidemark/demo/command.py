@@ -37,9 +37,9 @@ def demo(
 
     story = Story(folder, say)
     with ExitStack() as after:
-        keeping = after.enter_context(ExitStack())
         if not keep:
             after.callback(shutil.rmtree, folder, ignore_errors=True)
+        keeping = after.enter_context(ExitStack())
         outcome = story.run(Stack(folder / "stack", report=say), keeping)
         if keep:
             keeping.pop_all()

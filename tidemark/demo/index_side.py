@@ -37,12 +37,12 @@ class IndexSide:
         return f"{self._source}.{DATABASE}.{table}"
 
     def counts(self, tables: Iterable[str]) -> dict[str, int]:
-        """Searchable documents per table; 0 where there is no index yet."""
-        found = {}
-        for table in tables:
-            answer = self._client.count(index=self.alias(table), ignore_unavailable=True)
-            found[table] = int(answer["count"])
-        return found
+        """Searchable documents per table; 0 where there is no index yet, -1 where it has just been made."""
+        patient = self._client.options(ignore_status=503)
+        return {
+            table: int(patient.count(index=self.alias(table), ignore_unavailable=True).get("count", -1))
+            for table in tables
+        }
 
     def source(self, doc: Doc) -> dict[str, Any] | None:
         """The document as it is now, whether searchable yet or not; None if it is not there."""
@@ -54,10 +54,10 @@ class IndexSide:
         answer = self._client.search(index=self.alias(table), size=size, sort="_cdc.key", source=False)
         return [Doc(table=table, id=hit["_id"]) for hit in answer["hits"]["hits"]]
 
-    def newest_orders(self, above: int) -> list[int]:
-        """Ids of searchable orders above an id."""
+    def orders_from(self, first: int) -> list[int]:
+        """Ids of searchable orders from an id on."""
         answer = self._client.search(
-            index=self.alias("orders"), query={"range": {"id": {"gt": above}}}, size=1000, sort="id", source=False
+            index=self.alias("orders"), query={"range": {"id": {"gte": first}}}, size=1000, sort="id", source=False
         )
         return [int(hit["_id"]) for hit in answer["hits"]["hits"]]
 

@@ -22,8 +22,8 @@ def write_config(folder: Path, status: StackStatus) -> Path:
 name = "{SOURCE}"
 host = "{status.mysql.host}"
 port = {status.mysql.port}
-user = "{status.tidemark.user}"
-password_file = "{status.tidemark.password_file}"
+user = "{status.mysql.capture_user}"
+password_file = "{status.mysql.capture.password_file}"
 
 [kafka]
 bootstrap_servers = "{status.kafka.address}"

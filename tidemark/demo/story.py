@@ -104,8 +104,8 @@ class Story:
         return pymysql.connect(
             host=status.mysql.host,
             port=status.mysql.port,
-            user=status.root.user,
-            password=status.root.password,
+            user=status.mysql.user,
+            password=status.mysql.password,
             autocommit=True,
             charset="utf8mb4",
         )
@@ -199,7 +199,11 @@ class Story:
 
 
 def _alive(services: list[Service]) -> Callable[[], None]:
-    return lambda: [service.check() for service in services] and None
+    def check() -> None:
+        for service in services:
+            service.check()
+
+    return check
 
 
 def _by_class(report: dict[str, Any]) -> dict[str, list[str]]:

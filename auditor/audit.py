@@ -1,0 +1,144 @@
+"""A whole audit: which tables, one after the other, and what they add up to."""
+
+from __future__ import annotations
+
+import fnmatch
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from elasticsearch import Elasticsearch
+
+from auditor.findings import RED
+from auditor.requests import Requests
+from auditor.run_context import Context
+from auditor.table_audit import Subject, TableAudit
+from ops import elastic, metrics
+from ops.catalog import Catalog
+from ops.kafka import admin, topic_ids
+from ops.log import logger
+from ops.settings import Settings
+from schemas import names
+from schemas.errors import UsageError
+from schemas.report import AuditReport, AuditStatus, FindingClass, TableReport
+from schemas.table import Table
+
+_log = logger(__name__)
+
+
+def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
+    """Audit these tables, or all that are captured.
+
+    Raises `UnreachableError` and `RefusedError` while it gets ready; afterwards what a table's audit stumbles over is
+    that table's reason to be inconclusive. Raises `UsageError` for a table that is not captured.
+    """
+    started = datetime.now(UTC)
+    client = elastic.client(context.settings.elasticsearch)
+    try:
+        subjects = find_subjects(context, wanted)
+        _reach(context, client, subjects)
+        tables = [_one(context, client, subject) for subject in subjects]
+    finally:
+        client.close()
+    status, reason = verdict(tables)
+    report = AuditReport(
+        id=f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        name=context.settings.source.name,
+        status=status,
+        reason=reason,
+        started=started,
+        finished=datetime.now(UTC),
+        tables=tables,
+    )
+    _count(report)
+    return report
+
+
+def find_subjects(context: Context, wanted: Sequence[str] = ()) -> list[Subject]:
+    """The captured tables by those names or patterns, with their topics' ids."""
+    settings = context.settings
+    with Catalog(settings, context.client_id) as catalog:
+        catalog.refresh()
+        tables = _choose(catalog.latest, wanted)
+    topics = [table.topic for table in tables]
+    ids = topic_ids(admin(settings.kafka, context.client_id), topics, settings.kafka.bootstrap_servers)
+    return [
+        Subject(
+            table=table.full_name,
+            topic=table.topic,
+            topic_id=ids.get(table.topic),
+            alias=alias_of(settings, table),
+        )
+        for table in tables
+    ]
+
+
+def alias_of(settings: Settings, table: Table) -> str:
+    """The alias that the configuration names, or the topic's."""
+    special = settings.sink.tables.get(table.full_name)
+    return (special.index if special else None) or names.alias(table.topic)
+
+
+def _choose(latest: Mapping[str, Table], wanted: Sequence[str]) -> list[Table]:
+    for pattern in wanted:
+        if not fnmatch.filter(latest, pattern):
+            raise UsageError(
+                f"`{pattern}` is no captured table",
+                hint=f"Captured: {', '.join(sorted(latest)) or 'none yet'}.",
+            )
+    chosen = [name for name in sorted(latest) if not wanted or any(fnmatch.fnmatchcase(name, p) for p in wanted)]
+    return [latest[name] for name in chosen]
+
+
+def _reach(context: Context, client: Elasticsearch, subjects: Sequence[Subject]) -> None:
+    if subjects:
+        Requests(context).send("Elasticsearch", lambda: client.indices.exists(index=subjects[0].alias))
+
+
+def _one(context: Context, client: Elasticsearch, subject: Subject) -> TableReport:
+    report = TableAudit(context, client, subject).run()
+    _log.info(
+        "audited a table",
+        action="audited",
+        table=report.table,
+        status=report.status.value,
+        keys=report.keys,
+        findings=sum(report.counts.values()),
+        requests=report.cost.requests,
+        seconds=report.cost.seconds,
+    )
+    return report
+
+
+def verdict(tables: Iterable[TableReport]) -> tuple[AuditStatus, str]:
+    """Findings win over inconclusive; an audit that checked nothing at all is inconclusive.
+
+    A table that is empty on both sides is right; only where every table is, was nothing checked.
+    """
+    reports = list(tables)
+    if any(report.status is AuditStatus.FINDINGS for report in reports):
+        return AuditStatus.FINDINGS, ""
+    unproven = [report for report in reports if report.status is AuditStatus.INCONCLUSIVE]
+    if unproven:
+        return AuditStatus.INCONCLUSIVE, "; ".join(f"{report.table}: {report.reason}" for report in unproven)
+    if not reports:
+        return AuditStatus.INCONCLUSIVE, "nothing was checked: no table is captured yet"
+    if not any(window.keys + window.deleted for report in reports for window in report.windows):
+        return AuditStatus.INCONCLUSIVE, "nothing was checked: no table has a single key in its topic"
+    return AuditStatus.CLEAN, ""
+
+
+def _count(report: AuditReport) -> None:
+    for table in report.tables:
+        metrics.AUDIT_KEYS.labels(table.table).inc(table.keys)
+        for kind in FindingClass:
+            metrics.AUDIT_FINDINGS.labels(table.table, kind.value).set(table.counts.get(kind, 0))
+        if table.status is AuditStatus.CLEAN:
+            metrics.AUDIT_LAST_SUCCESS.labels(table.table).set(time.time())
+    metrics.AUDIT_DURATION.set((report.finished - report.started).total_seconds())
+
+
+def red(report: AuditReport) -> int:
+    """How many documents are wrong without an explanation."""
+    return sum(table.counts.get(kind, 0) for table in report.tables for kind in RED)

@@ -1,0 +1,109 @@
+"""What is wrong with one document, if anything. Pure: the log on one side, the document on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from auditor.doc import Doc
+from auditor.op import BARRIER, Barrier, Op
+from schemas.report import FindingClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """What the log says of one document's key, split at the sink's position.
+
+    `last`: the last operation below it, so the state that must have been reached; `pending`: operations at or past it,
+    which may or may not be applied; `barriers`: every barrier read; `settled`: partition -> the sink's position.
+    `lower`: partition -> offset below which the log cannot judge a document.
+    `dead_letters`: seqs of the table's events that Elasticsearch refused.
+    """
+
+    topic_id: str
+    last: Op | None
+    pending: Sequence[Op] = ()
+    barriers: Sequence[Barrier] = ()
+    settled: Mapping[int, int] = field(default_factory=dict)
+    lower: Mapping[int, int] = field(default_factory=dict)
+    dead_letters: frozenset[int] | set[int] = frozenset()
+
+    def must(self) -> Op | None:
+        """`last`, or the barrier of its own partition that removed it and that the sink is past."""
+        if self.last is None:
+            return None
+        over = [
+            barrier
+            for barrier in self.barriers
+            if barrier.partition == self.last.partition
+            and barrier.below > self.last.seq
+            and barrier.offset < self.settled.get(barrier.partition, 0)
+        ]
+        if not over:
+            return self.last
+        top = max(over, key=lambda barrier: barrier.below)
+        return Op(self.last.key, top.partition, top.offset, top.below, BARRIER, top.ts_ms)
+
+    def may_be_gone(self) -> bool:
+        """True if something that the sink may have applied already removes the document."""
+        seq = self.last.seq if self.last else 0
+        deleted = any(not op.present for op in self.pending)
+        # A barrier stands in every partition; the sink may have passed another one's first.
+        return deleted or any(barrier.below > seq for barrier in self.barriers)
+
+
+class Verdict(NamedTuple):
+    """`kind` None: the document is right, `in_flight` if only an event that is not settled yet explains it.
+
+    `expected`: what must be there; None if the log knows nothing of the document.
+    """
+
+    kind: FindingClass | None
+    expected: Op | None
+    in_flight: bool = False
+
+
+def split(last: Op | None, later: Sequence[Op], settled: Mapping[int, int]) -> tuple[Op | None, list[Op]]:
+    """The last operation below the sink's position, and those at or past it. `later` is in the order of seq."""
+    done = [op for op in later if op.offset < settled.get(op.partition, 0)]
+    pending = [op for op in later if op.offset >= settled.get(op.partition, 0)]
+    candidates = [*done, *([last] if last else [])]
+    return max(candidates, key=lambda op: (op.seq, op.offset), default=None), pending
+
+
+def judge(log: Log, doc: Doc | None) -> Verdict:
+    """The first class that fits. `doc` None: there is no such document."""
+    must = log.must()
+    if doc is None:
+        return _absent(log, must)
+    if must is not None and doc.shows(must, log.topic_id):
+        return Verdict(None, must)
+    if any(doc.shows(op, log.topic_id) for op in log.pending):
+        return Verdict(None, must, in_flight=True)
+    if must is None:
+        return _unknown(log, doc)
+    return Verdict(_explained(log, must) or (FindingClass.STALE if must.present else FindingClass.ORPHAN), must)
+
+
+def _absent(log: Log, must: Op | None) -> Verdict:
+    if must is None or not must.present:
+        return Verdict(None, must)
+    if log.may_be_gone():
+        return Verdict(None, must, in_flight=True)
+    return Verdict(_explained(log, must) or FindingClass.MISSING, must)
+
+
+def _unknown(log: Log, doc: Doc) -> Verdict:
+    if doc.topic_id != log.topic_id or doc.partition not in log.settled or doc.offset is None or not doc.at_home:
+        return Verdict(FindingClass.FOREIGN, None)
+    if doc.offset < log.lower.get(doc.partition or 0, 0):
+        return Verdict(None, None)
+    if log.pending:
+        # Compaction has removed what the document shows, since a newer event is there that the sink is to apply.
+        return Verdict(None, None, in_flight=True)
+    return Verdict(FindingClass.ORPHAN, None)
+
+
+def _explained(log: Log, must: Op) -> FindingClass | None:
+    return FindingClass.DEAD_LETTERED if must.seq in log.dead_letters else None

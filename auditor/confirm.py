@@ -1,0 +1,75 @@
+"""Asks for suspects again, in real time, beside the newest that the log says: only what is left is a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from auditor.classify import Log, Verdict, judge, split
+from auditor.dead_letters import DeadLetters
+from auditor.doc import Doc
+from auditor.later import Later
+from auditor.realtime import Realtime
+from auditor.sink_side import Settled, SinkSide
+from auditor.suspects import Suspect
+
+CHUNK = 500
+
+
+class Case(NamedTuple):
+    """One suspect, judged."""
+
+    id: str
+    verdict: Verdict
+    doc: Doc | None
+
+
+class Confirm:
+    """One table. `settled` is where the sink was when the search began."""
+
+    def __init__(
+        self,
+        *,
+        topic_id: str,
+        later: Later,
+        realtime: Realtime,
+        sink: SinkSide,
+        letters: DeadLetters,
+        settled: Settled,
+        lower: Mapping[int, int],
+    ) -> None:
+        self._topic_id = topic_id
+        self._later = later
+        self._realtime = realtime
+        self._sink = sink
+        self._letters = letters
+        self._settled = settled
+        self._lower = lower
+
+    def cases(self, chunks: Iterable[Sequence[Suspect]]) -> Iterator[Case]:
+        """Judge every suspect, those that turn out right included."""
+        for chunk in chunks:
+            yield from self._chunk(chunk)
+
+    def _chunk(self, chunk: Sequence[Suspect]) -> Iterator[Case]:
+        # The order matters: what the sink had settled before we looked must show; what was committed to the topic by
+        # the time we had looked may show.
+        self._settled = self._sink.now(self._settled)
+        ids = [suspect.id for suspect in chunk]
+        docs = self._realtime.get(ids)
+        self._later.read_on()
+        later = self._later.of(ids)
+        letters = self._letters.read_on()
+        for suspect in chunk:
+            last, pending = split(suspect.last, later.get(suspect.id, ()), self._settled.offsets)
+            log = Log(
+                topic_id=self._topic_id,
+                last=last,
+                pending=pending,
+                barriers=self._later.barriers,
+                settled=self._settled.offsets,
+                lower=self._lower,
+                dead_letters=letters,
+            )
+            doc = docs.get(suspect.id)
+            yield Case(suspect.id, judge(log, doc), doc)

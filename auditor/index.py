@@ -1,0 +1,59 @@
+"""The index behind a table's alias, found once, and fit to be audited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from auditor.requests import Requests
+from schemas.document import CDC_MAPPING
+from schemas.errors import InconclusiveError, UnsafeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """`name` is the index itself. `ours`: it carries tidemark's `_meta`, so it may be written to."""
+
+    alias: str
+    name: str
+    ours: bool
+
+
+def find(requests: Requests, client: Elasticsearch, alias: str) -> Index | None:
+    """None if nothing has that name. Raises `InconclusiveError` for an index that cannot be audited."""
+    found = requests.send(
+        f"looking for {alias}",
+        lambda: client.indices.get(index=alias, ignore_unavailable=True, allow_no_indices=True, expand_wildcards="all"),
+    )
+    if not found:
+        return None
+    if len(found) != 1:
+        raise InconclusiveError(
+            f"{len(found)} indices are behind the alias {alias}: {', '.join(sorted(found))}",
+            hint="Leave the alias on one of them.",
+        )
+    [(name, about)] = found.items()
+    mappings = about["mappings"]
+    _check_mapping(mappings, name)
+    return Index(alias=alias, name=name, ours="tidemark" in mappings.get("_meta", {}))
+
+
+def _check_mapping(mappings: dict[str, Any], name: str) -> None:
+    """A `_cdc` that Elasticsearch guessed sorts, cuts and counts keys in another way than the topic does."""
+    fields = mappings.get("properties", {}).get("_cdc", {}).get("properties", {})
+    for field, wanted in CDC_MAPPING["properties"].items():
+        if field in ("rev", "ts_ms"):
+            continue  # nothing is asked of them
+        if fields.get(field) != wanted:
+            raise InconclusiveError(
+                f"field _cdc.{field} of index {name} is mapped as {fields.get(field)}, not as {wanted}",
+                hint="The index was not made by tidemark's sink: rebuild it.",
+            )
+
+
+def must_be_ours(index: Index) -> None:
+    """Raise `UnsafeError` for an index that tidemark did not make."""
+    if not index.ours:
+        raise UnsafeError(f"index {index.name} has no _meta.tidemark, so nothing is written to it", where=index.alias)

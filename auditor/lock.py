@@ -1,0 +1,28 @@
+"""One audit or repair of a pipeline at a time on this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from auditor.shelf import folder
+from schemas.errors import LockedError
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the pipeline's lock; the system lets go of it when the process ends. Raises `LockedError` at once."""
+    place = folder(name) / "lock"
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"another audit or repair of `{name}` is running", where=str(place), hint="Wait until it has ended."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""Repair: what a report found is judged again, mended in Elasticsearch, and judged once more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from auditor.audit import find_subjects
+from auditor.run_context import Context
+from auditor.table_repair import TableRepair
+from ops import elastic
+from schemas.errors import RepairCapError, ReportOutdatedError
+from schemas.report import (
+    AuditReport,
+    AuditStatus,
+    Finding,
+    FindingClass,
+    Repair,
+    RepairOutcome,
+    RepairReport,
+    TableReport,
+)
+
+REPAIRABLE = (FindingClass.MISSING, FindingClass.ORPHAN, FindingClass.STALE)
+_WHY_LEFT = {
+    FindingClass.FOREIGN: "no event of this topic made it, so none can mend it: delete it by hand if nobody needs it",
+    FindingClass.DEAD_LETTERED: "Elasticsearch refused its last event, and would again",
+}
+
+
+def repair(context: Context, report: AuditReport, *, apply: bool) -> RepairReport:
+    """Mend what the report names; without `apply` only say what would be written.
+
+    Raises `RepairCapError` before the first write if that is more than the configuration allows,
+    `ReportOutdatedError` if a topic or index is not the one that was audited.
+    """
+    started = datetime.now(UTC)
+    if report.name != context.settings.source.name:
+        raise ReportOutdatedError(
+            f"the report is about `{report.name}`, the configuration about `{context.settings.source.name}`"
+        )
+    if apply:
+        _check_caps(context, report)
+    repairs = _repairs(context, report, apply=apply)
+    counts = Counter(repair.outcome for repair in repairs)
+    return RepairReport(
+        name=report.name,
+        report=report.id,
+        applied=apply,
+        status=_status(repairs, report),
+        started=started,
+        finished=datetime.now(UTC),
+        repaired=counts[RepairOutcome.REPAIRED],
+        counts=dict(counts),
+        repairs=repairs,
+    )
+
+
+def _check_caps(context: Context, report: AuditReport) -> None:
+    settings = context.settings.audit
+    wrong = sum(table.counts.get(kind, 0) for table in report.tables for kind in REPAIRABLE)
+    keys = sum(window.keys + window.deleted for table in report.tables for window in table.windows)
+    if wrong > settings.max_repairs:
+        raise RepairCapError(
+            f"{wrong} documents would be repaired, at most {settings.max_repairs} are allowed at once",
+            hint="Find out what happened first; then raise [audit] max_repairs, or rebuild the index.",
+        )
+    if wrong > settings.max_repair_share * keys:
+        raise RepairCapError(
+            f"{wrong} of {keys} audited keys would be repaired, more than a share of {settings.max_repair_share}",
+            hint="Find out what happened first; then raise [audit] max_repair_share, or rebuild the index.",
+        )
+
+
+def _repairs(context: Context, report: AuditReport, *, apply: bool) -> list[Repair]:
+    made = [_left(finding) for finding in report.findings(*_WHY_LEFT)]
+    tables = [table for table in report.tables if _repairable(table)]
+    subjects = {subject.table: subject for subject in find_subjects(context, [table.table for table in tables])}
+    client = elastic.client(context.settings.elasticsearch)
+    try:
+        for table in tables:
+            with TableRepair(context, client, subjects[table.table], table) as one:
+                made += one.mend(_repairable(table), apply=apply)
+    finally:
+        client.close()
+    return made
+
+
+def _repairable(table: TableReport) -> list[Finding]:
+    return [finding for finding in table.findings if finding.class_ in REPAIRABLE]
+
+
+def _left(finding: Finding) -> Repair:
+    return Repair.model_validate(
+        {
+            "class": finding.class_,
+            "table": finding.table,
+            "document": finding.document,
+            "id": finding.id,
+            "outcome": RepairOutcome.LEFT,
+            "reason": _WHY_LEFT[finding.class_],
+        }
+    )
+
+
+def _status(repairs: Sequence[Repair], report: AuditReport) -> AuditStatus:
+    """Clean if everything that is wrong was mended, or has mended itself."""
+    open_ = [
+        repair
+        for repair in repairs
+        if repair.outcome in (RepairOutcome.PLANNED, RepairOutcome.FAILED)
+        or (repair.outcome is RepairOutcome.LEFT and repair.class_ is not FindingClass.DEAD_LETTERED)
+    ]
+    cut = any(table.findings_cut for table in report.tables)
+    return AuditStatus.FINDINGS if open_ or cut else AuditStatus.CLEAN

@@ -1,0 +1,50 @@
+"""Sends requests: at a bounded rate, again after a retryable failure, counted, with errors of our own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from elastic_transport import TransportError
+from elasticsearch import ApiError
+
+from auditor.run_context import Context
+from ops.elastic import translate
+from ops.retry import until_stopped
+
+
+class Requests:
+    """The one way to Elasticsearch. `count` and `response_bytes` are what it cost so far."""
+
+    def __init__(self, context: Context) -> None:
+        self.count = 0
+        self.response_bytes = 0
+        self._context = context
+        self._where = ", ".join(context.settings.elasticsearch.urls)
+        self._gap_s = 1 / context.settings.audit.max_requests_per_s
+        self._next = 0.0
+
+    def send(self, what: str, call: Callable[[], Any]) -> Any:
+        """The answer's body. Raises one of our errors, after `start_timeout_s` of trying if it is retryable."""
+        patience_s = self._context.settings.service.start_timeout_s
+        retry = until_stopped(self._context.stop, what, enough=lambda elapsed_s: elapsed_s > patience_s)
+        return retry(self._once, call)
+
+    def _once(self, call: Callable[[], Any]) -> Any:
+        self._context.pulse()
+        self._wait()
+        try:
+            answer = call()
+        except (ApiError, TransportError) as error:
+            raise translate(error, self._where) from error
+        finally:
+            self.count += 1
+        self.response_bytes += int(answer.meta.headers.get("content-length") or 0)
+        return answer.body
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            self._context.stop.wait(self._next - now)
+        self._next = max(now, self._next) + self._gap_s

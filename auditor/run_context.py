@@ -1,0 +1,37 @@
+"""What every part of an audit shares: settings, the wish to stop, and the sign of life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ops.settings import Settings
+from ops.stop import Stop
+from schemas.errors import InconclusiveError
+
+
+class StoppedError(InconclusiveError):
+    """The run was asked to stop before it was finished; there is no report."""
+
+
+def _nothing() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One run. `beat` tells a service's health that the audit moves on."""
+
+    settings: Settings
+    stop: Stop = field(default_factory=Stop)
+    beat: Callable[[], None] = _nothing
+
+    @property
+    def client_id(self) -> str:
+        return f"{self.settings.source.name}-audit"
+
+    def pulse(self) -> None:
+        """Called between any two pieces of work. Raises `StoppedError` if the run was asked to stop."""
+        self.beat()
+        if self.stop.requested:
+            raise StoppedError("the audit was asked to stop before it was finished")

@@ -1,0 +1,76 @@
+"""Reports are kept: `$XDG_STATE_HOME/tidemark/audits/<pipeline>/<id>.json`, the newest hundred."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from auditor.report_json import to_json
+from ops.paths import state_home
+from schemas.errors import ConfigError, UsageError
+from schemas.report import AuditReport
+
+_KEPT = 100
+
+
+def folder(name: str) -> Path:
+    """The pipeline's folder; it is there afterwards. Raises `ConfigError` if it cannot be made."""
+    place = state_home() / "audits" / name
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder for reports cannot be made: {error.strerror}", where=str(place), hint="Set XDG_STATE_HOME."
+        ) from None
+    return place
+
+
+def keep(report: AuditReport) -> Path:
+    """Write it, whole or not at all; where it is."""
+    place = folder(report.name) / f"{report.id}.json"
+    write(place, to_json(report))
+    for old in _all(report.name)[:-_KEPT]:
+        old.unlink(missing_ok=True)
+    return place
+
+
+def write(place: Path, content: bytes) -> None:
+    """Write a file, whole or not at all. Raises `UsageError` if that is not possible."""
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(place)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(f"the report cannot be written: {error.strerror}", where=str(place)) from None
+
+
+def read(place: Path) -> AuditReport:
+    """Raises `UsageError` for what is no report."""
+    try:
+        return AuditReport.model_validate_json(place.read_bytes())
+    except OSError as error:
+        raise UsageError(f"the report cannot be read: {error.strerror}", where=str(place)) from None
+    except ValidationError as error:
+        raise UsageError(
+            f"not a report that this version reads: {error.errors()[0]['msg']}",
+            where=str(place),
+            hint="Give a file that `tidemark audit run --json` or --output has written.",
+        ) from None
+
+
+def last(name: str) -> AuditReport:
+    """The newest report. Raises `UsageError` if there is none."""
+    kept = _all(name)
+    if not kept:
+        raise UsageError("no audit has been run yet", where=str(folder(name)), hint="Run `tidemark audit run`.")
+    return read(kept[-1])
+
+
+def _all(name: str) -> list[Path]:
+    return sorted(folder(name).glob("[0-9]*.json"))

@@ -1,0 +1,108 @@
+"""How far the sink is, as its group's committed offsets tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from auditor.run_context import Context
+from ops.kafka import admin, translate
+from schemas.errors import LaggingError
+
+_TIMEOUT_S = 15
+_POLL_S = 0.2
+_UNSEEN = (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.GROUP_ID_NOT_FOUND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Partition -> offset below which every record is settled. `seen` False: nobody said so, time has passed."""
+
+    offsets: Mapping[int, int]
+    seen: bool
+
+
+class SinkSide:
+    """The sink's group and one topic."""
+
+    def __init__(self, context: Context, topic: str, topic_id: str, partitions: Sequence[int]) -> None:
+        self._context = context
+        self._group = context.settings.sink_group
+        self._topic = topic
+        self._topic_id = topic_id
+        self._partitions = partitions
+        self._admin: AdminClient = admin(context.settings.kafka, context.client_id)
+
+    def committed(self) -> dict[int, int] | None:
+        """Partition -> committed offset, partitions without one absent; None if the group cannot be seen."""
+        asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(self._topic, p) for p in self._partitions])
+        try:
+            answer = self._admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S)
+            parts = answer[self._group].result(_TIMEOUT_S).topic_partitions
+        except KafkaException as error:
+            if error.args[0].code() in _UNSEEN:
+                return None
+            raise translate(error, self._context.settings.kafka.bootstrap_servers) from error
+        return {part.partition: part.offset for part in parts if part.offset >= 0 and self._is_mine(part)} or None
+
+    def _is_mine(self, part: TopicPartition) -> bool:
+        """False if the offset was committed for another topic of the same name, one that was deleted since."""
+        try:
+            noted = orjson.loads(part.metadata or "{}").get("topic_id", self._topic_id)
+        except (ValueError, AttributeError):
+            return True  # another kind of sink commits whatever it likes
+        return bool(noted == self._topic_id)
+
+    def wait(self, last_read: Mapping[int, int], high: Mapping[int, int]) -> Settled:
+        """Wait until the sink is past the last record read of every partition (H itself counts markers).
+
+        Where its group has committed nothing, wait `[audit] wait_s` and take the index as it is. Raises `LaggingError`
+        if the group is there and does not get there in that time.
+        """
+        deadline = time.monotonic() + self._context.settings.audit.wait_s
+        while True:
+            self._context.pulse()
+            committed = self.committed()
+            behind = _behind(committed or {}, last_read)
+            if not behind:
+                return Settled(offsets=_with(committed or {}, high), seen=True)
+            if time.monotonic() > deadline:
+                break
+            self._context.stop.wait(_POLL_S)
+        if committed is None:
+            return Settled(offsets=dict(high), seen=False)
+        raise self._lagging(behind, committed, last_read)
+
+    def now(self, before: Settled) -> Settled:
+        """How far it is by now, never less than it was."""
+        committed = self.committed() if before.seen else None
+        if committed is None:
+            return before
+        return Settled(
+            offsets={part: max(offset, committed.get(part, 0)) for part, offset in before.offsets.items()}, seen=True
+        )
+
+    def _lagging(
+        self, behind: Sequence[int], committed: Mapping[int, int], last_read: Mapping[int, int]
+    ) -> LaggingError:
+        part = behind[0]
+        others = f", and {len(behind) - 1} more partitions" if len(behind) > 1 else ""
+        return LaggingError(
+            f"the sink (group {self._group}) is at offset {committed.get(part, 'nothing')} of partition {part}"
+            f" and has to pass {last_read[part]}{others}",
+            where=self._topic,
+            hint="See `tidemark status`: start the sink, or give it longer with [audit] wait_s.",
+        )
+
+
+def _behind(committed: Mapping[int, int], last_read: Mapping[int, int]) -> list[int]:
+    return [part for part, offset in sorted(last_read.items()) if committed.get(part, -1) <= offset]
+
+
+def _with(committed: Mapping[int, int], high: Mapping[int, int]) -> dict[int, int]:
+    return {part: max(offset, committed.get(part, 0)) for part, offset in high.items()}

@@ -1,0 +1,47 @@
+"""A DuckDB file of the audit's own, within a memory limit; what does not fit is on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+
+
+class Store:
+    """One database in a temporary folder, gone when closed. Keys and ids are BLOBs: their order is bytewise."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="tidemark-audit-")
+        place = Path(self._folder.name)
+        self._connection = duckdb.connect(
+            str(place / "keys.duckdb"),
+            config={
+                "memory_limit": f"{max(1, memory_bytes >> 20)}MiB",
+                "threads": 2,
+                "temp_directory": str(place / "spill"),
+            },
+        )
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement; all of its rows."""
+        found: list[tuple[Any, ...]] = self._connection.execute(sql, list(parameters)).fetchall()
+        return found
+
+    def insert(self, table: str, types: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
+        """Append whole columns: a hundred times as fast as row by row."""
+        if columns and columns[0]:
+            values = ", ".join(f"unnest(${number}::{kind}[])" for number, kind in enumerate(types, 1))
+            self._connection.execute(f"INSERT INTO {table} SELECT {values}", list(columns))
+
+    def close(self) -> None:
+        self._connection.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,232 @@
+"""One table's audit: the six steps, in order."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from elasticsearch import Elasticsearch
+
+from auditor import findings, index, leaf
+from auditor.confirm import CHUNK, Confirm
+from auditor.dead_letters import DeadLetters
+from auditor.elastic_side import ElasticSide
+from auditor.expected import Expected
+from auditor.later import Later
+from auditor.realtime import Realtime
+from auditor.requests import Requests
+from auditor.run_context import Context, StoppedError
+from auditor.search import Range, Total, search
+from auditor.sink_side import Settled, SinkSide
+from auditor.store import Store
+from auditor.suspects import Suspects
+from auditor.topic import Topic
+from auditor.window import Windows, windows
+from ops.log import logger
+from schemas.errors import InconclusiveError, LaggingError, TidemarkError
+from schemas.report import AuditStatus, Cost, Finding, FindingClass, TableReport, Window
+
+FINDINGS_LIMIT = 20_000
+_LEAVES_A_LIST = 64
+_GONE_A_REQUEST = 1000
+_ID_BATCH = 5000
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is audited: `database.table`, its topic (and that topic's id, None if there is none), its alias."""
+
+    table: str
+    topic: str
+    topic_id: str | None
+    alias: str
+
+
+class TableAudit:
+    """Collects what the report needs while the steps run; an error leaves what was found by then."""
+
+    def __init__(self, context: Context, client: Elasticsearch, subject: Subject) -> None:
+        self._context = context
+        self._client = client
+        self._subject = subject
+        self._requests = Requests(context)
+        self._index: index.Index | None = None
+        self._windows = Windows(parts=())
+        self._expected: Expected | None = None
+        self._counts: Counter[FindingClass] = Counter()
+        self._findings: list[Finding] = []
+        self._lagging = 0
+        self._events = 0
+        self._rounds = 0
+        self._reason = ""
+
+    def run(self) -> TableReport:
+        """Prove it, or say why it could not be proven. Raises `StoppedError`, and no other of our errors."""
+        started = time.monotonic()
+        try:
+            with ExitStack() as stack:
+                self._prove(stack)
+        except StoppedError:
+            raise
+        except TidemarkError as error:
+            self._reason = f"{error}. {error.hint}" if error.hint else str(error)
+            _log.warning("a table could not be proven", action="audit_inconclusive", table=self._subject.table,
+                         code=error.code, reason=self._reason)  # fmt: skip
+        return self._report(time.monotonic() - started)
+
+    def _prove(self, stack: ExitStack) -> None:
+        subject, context = self._subject, self._context
+        self._index = index.find(self._requests, self._client, subject.alias)
+        topic = stack.enter_context(Topic(context, subject.topic))
+        self._windows = windows(topic)
+        if subject.topic_id is None or not self._windows.parts:
+            raise InconclusiveError(f"there is no topic {subject.topic}", hint="Is `tidemark cdc run` running?")
+        store = stack.enter_context(Store(context.settings.audit.memory))
+        expected = self._read(topic, store)
+        if self._index is None:
+            if expected.keys:
+                raise InconclusiveError(f"there is no index {subject.alias}", hint="Is `tidemark sink run` running?")
+            return
+        sink = SinkSide(context, subject.topic, subject.topic_id, self._windows.partitions)
+        settled = self._wait(sink, expected)
+        suspects = Suspects(store)
+        with ElasticSide(self._client, self._requests, self._index, subject.topic_id, self._windows) as side:
+            self._search(expected, side, suspects)
+        if suspects.seal():
+            later = Later(store, topic, self._windows.highs, expected.barriers.values())
+            self._confirm(suspects, self._judge(stack, later, sink, settled))
+
+    def _read(self, topic: Topic, store: Store) -> Expected:
+        expected = Expected(store, self._windows.partitions)
+        for ops in topic.read(self._windows.parts):
+            expected.add(ops)
+            self._events += len(ops)
+        expected.seal()
+        self._expected = expected
+        return expected
+
+    def _wait(self, sink: SinkSide, expected: Expected) -> Settled:
+        try:
+            return sink.wait(expected.last_read, self._windows.highs)
+        except LaggingError:
+            self._lagging = expected.from_offsets(sink.committed() or {})
+            raise
+
+    def _search(self, expected: Expected, side: ElasticSide, suspects: Suspects) -> None:
+        sides = _Sides(expected, side)
+        small: list[Range] = []
+        for dirty in search(sides, expected.roots, leaf_keys=self._context.settings.audit.leaf_keys):
+            if dirty.empty:
+                suspects.add_range(dirty.range)
+                continue
+            small.append(dirty.range)
+            if len(small) == _LEAVES_A_LIST:
+                _list(expected, side, suspects, small)
+                small = []
+        if small:
+            _list(expected, side, suspects, small)
+        if not self._windows.complete:
+            for keys in expected.gone(_GONE_A_REQUEST):
+                _add(suspects, (doc.id for doc in side.with_keys(keys)))
+        if side.foreign_count:
+            _add(suspects, (doc.id for doc in side.foreign()))
+        self._rounds = sides.rounds
+
+    def _judge(self, stack: ExitStack, later: Later, sink: SinkSide, settled: Settled) -> Confirm:
+        assert self._index is not None  # noqa: S101  _prove has looked
+        letters = DeadLetters(self._context, self._subject.topic)
+        stack.callback(letters.close)
+        return Confirm(
+            topic_id=self._subject.topic_id or "",
+            later=later,
+            realtime=Realtime(self._client, self._requests, self._index.name),
+            sink=sink,
+            letters=letters,
+            settled=settled,
+            lower=self._windows.lowers,
+        )
+
+    def _confirm(self, suspects: Suspects, confirm: Confirm) -> None:
+        for case in confirm.cases(suspects.chunks(CHUNK)):
+            self._lagging += case.verdict.in_flight
+            if case.verdict.kind is None:
+                continue
+            self._counts[case.verdict.kind] += 1
+            if len(self._findings) < FINDINGS_LIMIT:
+                self._findings.append(findings.finding(self._subject.table, case))
+
+    def _report(self, seconds: float) -> TableReport:
+        subject, expected = self._subject, self._expected
+        red = any(self._counts[kind] for kind in findings.RED)
+        gray = AuditStatus.INCONCLUSIVE if self._reason else AuditStatus.CLEAN
+        return TableReport(
+            table=subject.table,
+            topic=subject.topic,
+            topic_id=subject.topic_id or "",
+            alias=subject.alias,
+            index=self._index.name if self._index else "",
+            status=AuditStatus.FINDINGS if red else gray,
+            reason=self._reason,
+            windows=[
+                Window(partition=part.partition, low=part.low, high=part.high, **self._keys(part.partition))
+                for part in self._windows.parts
+            ],
+            keys=expected.keys if expected else 0,
+            lagging=self._lagging,
+            counts=dict(self._counts),
+            findings=self._findings,
+            findings_cut=sum(self._counts.values()) > len(self._findings),
+            cost=Cost(
+                events=self._events,
+                requests=self._requests.count,
+                rounds=self._rounds,
+                response_bytes=self._requests.response_bytes,
+                seconds=round(seconds, 3),
+            ),
+        )
+
+    def _keys(self, partition: int) -> dict[str, int]:
+        if self._expected is None:
+            return {"keys": 0, "deleted": 0}
+        return {"keys": self._expected.size(partition), "deleted": self._expected.deleted.get(partition, 0)}
+
+
+class _Sides:
+    """Topic and index, as the search asks for them."""
+
+    def __init__(self, expected: Expected, side: ElasticSide) -> None:
+        self._expected = expected
+        self._side = side
+        self.rounds = 0
+
+    def expected(self, ranges: Sequence[Range]) -> Sequence[Total]:
+        return self._expected.totals(ranges)
+
+    def indexed(self, ranges: Sequence[Range]) -> Sequence[Total]:
+        self.rounds += 1
+        return self._side.totals(self._expected.bounds(ranges))
+
+
+def _list(expected: Expected, side: ElasticSide, suspects: Suspects, ranges: Sequence[Range]) -> None:
+    docs = side.listed(expected.bounds(ranges))
+    if not _add(suspects, leaf.differing(expected.places(ranges), docs)):
+        raise InconclusiveError("ranges whose sums differ hold exactly the documents that they should")
+
+
+def _add(suspects: Suspects, ids: Iterable[str]) -> int:
+    """Hand the ids over in batches; how many there were."""
+    total = 0
+    batch: list[str] = []
+    for id_ in ids:
+        batch.append(id_)
+        total += 1
+        if len(batch) == _ID_BATCH:
+            suspects.add(batch)
+            batch = []
+    suspects.add(batch)
+    return total

@@ -1,0 +1,204 @@
+"""One table's repair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Self
+
+from elasticsearch import Elasticsearch
+
+from auditor import index
+from auditor.change import Change
+from auditor.confirm import CHUNK, Case, Confirm
+from auditor.dead_letters import DeadLetters
+from auditor.events import events
+from auditor.later import Later
+from auditor.op import Op
+from auditor.realtime import Realtime
+from auditor.requests import Requests
+from auditor.run_context import Context
+from auditor.sink_side import Settled, SinkSide
+from auditor.store import Store
+from auditor.suspects import Suspect
+from auditor.table_audit import Subject
+from auditor.topic import Topic
+from auditor.writer import Writer, Written
+from ops.log import logger
+from schemas.errors import ReportOutdatedError
+from schemas.report import Finding, FindingClass, Repair, RepairOutcome, TableReport
+
+_BULK_BYTES = 5 << 20
+_RERUN = "Run `tidemark audit run` again and repair what it finds."
+
+_log = logger(__name__)
+
+
+class TableRepair:
+    """Reads on from where the report's windows end, so that it knows what has happened since."""
+
+    def __init__(self, context: Context, client: Elasticsearch, subject: Subject, report: TableReport) -> None:
+        self._context = context
+        self._client = client
+        self._subject = subject
+        self._report = report
+        self._requests = Requests(context)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._topic = stack.enter_context(Topic(self._context, self._subject.topic))
+            self._check()
+            self._confirm = self._judge(stack, stack.enter_context(Store(self._context.settings.audit.memory)))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _check(self) -> None:
+        found = index.find(self._requests, self._client, self._subject.alias)
+        if found is None or found.name != self._report.index:
+            raise ReportOutdatedError(
+                f"the report is about index {self._report.index}, {self._subject.alias} now leads to "
+                f"{found.name if found else 'nothing'}",
+                hint=_RERUN,
+            )
+        index.must_be_ours(found)
+        if self._subject.topic_id != self._report.topic_id:
+            raise ReportOutdatedError(
+                f"topic {self._subject.topic} was made anew since the report", where=self._report.table, hint=_RERUN
+            )
+        for window in self._report.windows:
+            if self._topic.watermark(window.partition).low > window.high:
+                raise ReportOutdatedError(
+                    f"records that came after the report are gone from partition {window.partition}",
+                    where=self._subject.topic,
+                    hint=_RERUN,
+                )
+
+    def _judge(self, stack: ExitStack, store: Store) -> Confirm:
+        highs = {window.partition: window.high for window in self._report.windows}
+        letters = DeadLetters(self._context, self._subject.topic)
+        stack.callback(letters.close)
+        return Confirm(
+            topic_id=self._report.topic_id,
+            later=Later(store, self._topic, highs, ()),
+            realtime=Realtime(self._client, self._requests, self._report.index),
+            sink=SinkSide(self._context, self._subject.topic, self._report.topic_id, list(highs)),
+            letters=letters,
+            settled=Settled(offsets=highs, seen=True),
+            lower={window.partition: window.low for window in self._report.windows if window.low},
+        )
+
+    def mend(self, findings: Sequence[Finding], *, apply: bool) -> list[Repair]:
+        """Judge these findings again and mend those that stand; an outcome for each."""
+        made = []
+        for start in range(0, len(findings), CHUNK):
+            made += self._chunk(findings[start : start + CHUNK], apply=apply)
+        return made
+
+    def _chunk(self, findings: Sequence[Finding], *, apply: bool) -> list[Repair]:
+        suspects = {finding.id: Suspect(id=finding.id, last=_last(finding)) for finding in findings}
+        cases = {case.id: case for case in self._confirm.cases([list(suspects.values())])}
+        wrong = [case for case in cases.values() if case.verdict.kind in _MENDABLE]
+        if not apply:
+            planned = {change.id: change for change in self._changes(wrong)}
+            return [_outcome(finding, cases[finding.id], planned.get(finding.id)) for finding in findings]
+        written = self._write(wrong)
+        again = self._confirm.cases([[suspects[case.id] for case in wrong]]) if wrong else ()
+        after = {case.id: case for case in again}
+        return [
+            _mended(finding, cases[finding.id], after.get(finding.id), written.get(finding.id)) for finding in findings
+        ]
+
+    def _write(self, wrong: Sequence[Case]) -> dict[str, Written]:
+        writer = Writer(self._context, self._client, self._requests, self._report.index)
+        done: dict[str, Written] = {}
+        batch: list[Change] = []
+        size = 0
+        for change in self._changes(wrong):
+            batch.append(change)
+            size += len(change.lines(self._report.index))
+            if size >= _BULK_BYTES:
+                done |= {written.change.id: written for written in writer.write(batch)}
+                batch, size = [], 0
+        return done | {written.change.id: written for written in writer.write(batch)}
+
+    def _changes(self, wrong: Sequence[Case]) -> Iterator[Change]:
+        """What to write; nothing for a case whose event the topic does not have any more."""
+        to_index: dict[tuple[int, int], Case] = {}
+        for case in wrong:
+            must = case.verdict.expected
+            if must is not None and must.present:
+                to_index[must.partition, must.offset] = case
+            else:
+                yield _delete(case, must)
+        for event in events(self._topic, to_index):
+            case = to_index[event.partition, event.offset]
+            block = {
+                "key": case.verdict.expected.key if case.verdict.expected else "",
+                "topic_id": self._report.topic_id,
+                "partition": event.partition,
+                "offset": event.offset,
+                "seq": event.envelope["source"]["seq"],
+                "ts_ms": event.envelope["source"]["ts_ms"],
+            }
+            change = Change(id=case.id, seq=block["seq"], after=event.envelope["after"], block=block)
+            yield change.over(case.doc.version) if case.doc else change
+
+
+_MENDABLE = (FindingClass.MISSING, FindingClass.ORPHAN, FindingClass.STALE)
+
+
+def _delete(case: Case, must: Op | None) -> Change:
+    if must is None or case.doc is None:
+        return Change(id=case.id, seq=None, seen=case.doc)
+    return Change(id=case.id, seq=must.seq).over(case.doc.version)
+
+
+def _last(finding: Finding) -> Op | None:
+    at = finding.expected
+    return Op(finding.key, at.partition, at.offset, at.seq, at.op, at.commit_ts_ms) if at else None
+
+
+def _mended(finding: Finding, before: Case, after: Case | None, written: Written | None) -> Repair:
+    if after is None:
+        return _outcome(finding, before, None)
+    if after.verdict.kind is None:
+        applied = written is not None and not written.reason
+        return _repair(
+            finding,
+            RepairOutcome.REPAIRED if applied else RepairOutcome.SETTLED,
+            written.change if written and applied else None,
+        )
+    reason = written.reason if written else "its event is not in the topic any more"
+    return _repair(finding, RepairOutcome.FAILED, None, reason or f"it is {after.verdict.kind.value} again")
+
+
+def _outcome(finding: Finding, case: Case, planned: Change | None) -> Repair:
+    kind = case.verdict.kind
+    if kind is None:
+        return _repair(finding, RepairOutcome.SETTLED, None, "it has changed since the report and is not wrong")
+    if kind not in _MENDABLE:
+        return _repair(finding, RepairOutcome.LEFT, None, f"it is {kind.value} by now")
+    if planned is None:
+        return _repair(finding, RepairOutcome.FAILED, None, "its event is not in the topic any more")
+    if not planned.possible:
+        return _repair(finding, RepairOutcome.FAILED, None, "no revision of its event wins over what somebody wrote")
+    return _repair(finding, RepairOutcome.PLANNED, planned)
+
+
+def _repair(finding: Finding, outcome: RepairOutcome, change: Change | None, reason: str = "") -> Repair:
+    return Repair.model_validate(
+        {
+            "class": finding.class_,
+            "table": finding.table,
+            "document": finding.document,
+            "id": finding.id,
+            "outcome": outcome,
+            "version": change.version if change else None,
+            "rev": change.rev if change and change.seq is not None else None,
+            "reason": reason,
+        }
+    )

@@ -1,0 +1,141 @@
+"""Reads parts of a table's topic: committed records between two offsets of each partition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Self, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from auditor.op import BARRIER, DELETE, Op
+from auditor.run_context import Context
+from ops.kafka import consumer, translate
+from schemas.errors import PartialAnswerError, TidemarkError, UnreachableError
+from schemas.record import Kind, read
+from schemas.watermark import Watermark
+
+_META_TIMEOUT_S = 15
+_SILENCE_S = 60
+_BATCH = 2000
+
+
+class Topic:
+    """One topic and one consumer. Not for several threads at once."""
+
+    def __init__(self, context: Context, name: str) -> None:
+        self.name = name
+        self.events = 0
+        self._context = context
+        self._where = context.settings.kafka.bootstrap_servers
+        self._consumer: Consumer = consumer(
+            context.settings.kafka, context.client_id, enable_partition_eof=True, queued_max_messages_kbytes=16384
+        )
+
+    def partitions(self) -> list[int]:
+        """The topic's partitions; none if it does not exist."""
+        try:
+            found = self._consumer.list_topics(self.name, timeout=_META_TIMEOUT_S).topics[self.name]
+        except KafkaException as error:
+            raise translate(error, self._where) from error
+        if found.error is not None and found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return []
+        if found.error is not None:
+            raise translate(found.error, self._where)
+        return sorted(found.partitions)
+
+    def watermark(self, partition: int) -> Watermark:
+        """Log start and last stable offset, as they are now."""
+        # A read-committed consumer is told the last stable offset; AdminClient.list_offsets tells more.
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(self.name, partition), timeout=_META_TIMEOUT_S
+            )
+        except KafkaException as error:
+            raise translate(error, self._where) from error
+        return Watermark(partition=partition, low=low, high=high)
+
+    def read(self, windows: Sequence[Watermark]) -> Iterator[list[Op]]:
+        """Every committed record in the windows, in batches. Raises `PartialAnswerError` if the log was cut."""
+        for batch in self.messages(windows):
+            self.events += len(batch)
+            yield [_op(message) for message in batch]
+
+    def messages(self, windows: Sequence[Watermark]) -> Iterator[list[Message]]:
+        """The records of the windows as they are."""
+        open_ = {window.partition: window for window in windows if not window.empty}
+        if not open_:
+            return
+        self._consumer.assign([TopicPartition(self.name, part, window.low) for part, window in open_.items()])
+        try:
+            yield from self._poll(open_)
+        except KafkaException as error:
+            raise translate(error, self._where) from error
+        finally:
+            self._consumer.unassign()
+
+    def _poll(self, open_: dict[int, Watermark]) -> Iterator[list[Message]]:
+        heard = time.monotonic()
+        while open_:
+            self._context.pulse()
+            batch = self._consumer.consume(_BATCH, timeout=0.5)
+            if not batch and time.monotonic() - heard > _SILENCE_S:
+                raise UnreachableError(f"topic {self.name} sends nothing for {_SILENCE_S} s", where=self._where)
+            if batch:
+                heard = time.monotonic()
+                wanted = [message for message in batch if self._wanted(message, open_)]
+                if wanted:
+                    yield wanted
+
+    def _wanted(self, message: Message, open_: dict[int, Watermark]) -> bool:
+        partition, offset = place(message)
+        window = open_.get(partition)
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  librdkafka's local error
+            raise self._failure(error)
+        if window is None:
+            return False
+        # The end may be nothing but transaction markers, which are never delivered: then the end of the partition
+        # is reported, at an offset that is past them.
+        if offset >= window.high or (error is None and offset + 1 >= window.high):
+            del open_[partition]
+            # Not pause(): a partition stays paused when it is assigned again.
+            self._consumer.incremental_unassign([TopicPartition(self.name, partition)])
+        return error is None and offset in window
+
+    def _failure(self, error: KafkaError) -> TidemarkError:
+        gone = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError.UNKNOWN_TOPIC_OR_PART)  # noqa: SLF001
+        if error.code() in gone:
+            return PartialAnswerError(
+                f"records of topic {self.name} were deleted while they were being read: {error.str()}",
+                where=self._where,
+                hint="Run the audit again; if it comes again, look at the topic's retention.",
+            )
+        return translate(error, self._where)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def place(message: Message) -> tuple[int, int]:
+    """Partition and offset."""
+    # The client's types say that both may be absent; of a message that was received they never are.
+    return cast("int", message.partition()), cast("int", message.offset())
+
+
+def _op(message: Message) -> Op:
+    value = message.value()
+    headers = cast("list[tuple[str, bytes]] | None", message.headers()) if value is None else None
+    found = read(message.key(), value, headers)
+    event = found.event
+    ts_ms = message.timestamp()[1] if event is None else event["source"]["ts_ms"]
+    op = DELETE if event is None or found.kind is Kind.DELETE else event["op"]
+    if found.kind is Kind.BARRIER:
+        op = BARRIER
+    return Op(found.key, *place(message), found.seq, op, ts_ms, found.below)

@@ -1,0 +1,53 @@
+"""The watermarks of an audit: from the log's start to the last stable offset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auditor.topic import Topic
+from schemas.watermark import Watermark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """`[low, high)` of every partition of one topic."""
+
+    parts: tuple[Watermark, ...]
+
+    @property
+    def complete(self) -> bool:
+        """True if the topic vouches for every document, however old."""
+        return all(window.low == 0 for window in self.parts)
+
+    def lower(self, partition: int) -> int | None:
+        """The offset below which the topic cannot judge a document; None if it has all it ever had.
+
+        Compaction keeps the log's start at 0. A higher one means that records were deleted, last operations of keys
+        among them, so that documents older than it prove nothing.
+        """
+        low = self._of(partition).low
+        return low or None
+
+    def high(self, partition: int) -> int:
+        return self._of(partition).high
+
+    def _of(self, partition: int) -> Watermark:
+        return next(window for window in self.parts if window.partition == partition)
+
+    @property
+    def lowers(self) -> dict[int, int]:
+        """Partition -> `lower`, where there is one."""
+        return {window.partition: window.low for window in self.parts if window.low}
+
+    @property
+    def highs(self) -> dict[int, int]:
+        return {window.partition: window.high for window in self.parts}
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        return tuple(window.partition for window in self.parts)
+
+
+def windows(topic: Topic) -> Windows:
+    """All that is retained and committed now; no parts if the topic does not exist."""
+    return Windows(parts=tuple(topic.watermark(partition) for partition in topic.partitions()))

@@ -1,0 +1,38 @@
+"""Sets the position by hand, after somebody decided what to do about a gap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cdc.last_seq import highest_seq
+from cdc.position_store import Instance, PositionStore, Stored
+from cdc.publisher import Publisher
+from cdc.server import Server, asking
+from cdc.start import first_position
+from cdc.topics import Topics
+from ops.mysql import connect
+from ops.settings import Settings
+from ops.stop import Stop
+
+
+def reset(settings: Settings, to: str) -> Stored:
+    """Store the position that `to` names, with a new epoch of seq, and give what is stored then.
+
+    Takes the source over as a start does, so that a running cdc cannot overwrite it.
+    """
+    topics, instance = Topics(settings.kafka, settings.source.name), Instance.of_this_process()
+    store = PositionStore(settings, instance)
+    topics.ensure_control()
+    with Publisher(settings, store, instance, Stop()) as publisher:
+        publisher.open()
+        old = store.read().position
+        publisher.claim()
+        highest = max(old.seq if old else 0, highest_seq(settings, topics.of_source()))
+        connection = connect(settings.source)
+        try:
+            with asking(settings.source.where):
+                position = first_position(connection, Server.ask(connection), to, highest_seq=highest)
+        finally:
+            connection.close()
+        publisher.store(replace(position, partitions=old.partitions if old else {}))
+    return store.read()

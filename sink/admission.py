@@ -1,0 +1,124 @@
+"""From Kafka to the lanes: what may go on, what has to wait, what must not be there at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from confluent_kafka import Message
+
+from ops.log import logger
+from schemas.errors import OffsetsLostError
+from schemas.record import Kind
+from sink import hints
+from sink.part import Item, Part, item_of
+from sink.trouble import Troubles
+from sink.watch import Target
+
+_log = logger(__name__)
+
+_AGE_CHECK_EVERY_S = 60.0
+
+
+class Admission:
+    """Passes items on in order; a partition whose next item has to wait holds it and all that follow."""
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        put: Callable[[Item], None],
+        targets: Callable[[], Mapping[str, Target]],
+        look: Callable[[], None],
+        sweep: Callable[[Part, int, Callable[[], None]], None],
+        troubles: Troubles,
+    ) -> None:
+        self._group = group
+        self._put = put
+        self._targets = targets
+        self._look = look
+        self._sweep = sweep
+        self._troubles = troubles
+
+    def take(self, part: Part, message: Message) -> None:
+        """Open a record of ours. Raises `FormatError`, `OffsetsLostError`."""
+        item = item_of(part, message)
+        self._check_seq(part, item)
+        self._check_age(part, message)
+        part.offsets.opened(item.offset, item.seq)
+        part.held.append(item)
+        self.release(part)
+
+    def release(self, part: Part) -> None:
+        """Pass on what does not have to wait any longer."""
+        if part.wait is not None and not part.wait():
+            return
+        part.wait = None
+        while part.held:
+            part.wait = self._gate(part, part.held[0])
+            if part.wait is not None:
+                return
+            item = part.held.popleft()
+            if item.kind is not Kind.BARRIER:
+                self._put(item)
+
+    def _check_seq(self, part: Part, item: Item) -> None:
+        # The tombstone of a delete has the delete's seq.
+        if item.seq > part.floor or (item.value is None and item.seq == part.floor):
+            return
+        raise OffsetsLostError(
+            f"a record at or past the committed offset is older (seq {item.seq}) than the one below it ({part.floor})",
+            where=f"{part.where} at offset {item.offset}",
+            hint=hints.rebuild(group=self._group, topic=part.topic, index=f"{part.alias}.*"),
+        )
+
+    def _check_age(self, part: Part, message: Message) -> None:
+        """Past `delete.retention.ms` compaction may have removed the tombstones of keys that were indexed before."""
+        now = time.monotonic()
+        if now < part.next_age_check:
+            return
+        part.next_age_check = now + _AGE_CHECK_EVERY_S
+        behind_s = time.time() - max(message.timestamp()[1], part.began_ms) / 1000
+        limit_s = self._targets()[part.topic].retention_s
+        if behind_s > limit_s:
+            raise OffsetsLostError(
+                f"the next unread record is {behind_s:.0f} s old; deletes older than {limit_s:.0f} s may be gone",
+                where=f"{part.where} at offset {message.offset()}",
+                hint=hints.rebuild(group=self._group, topic=part.topic, index=f"{part.alias}.*"),
+            )
+
+    def _gate(self, part: Part, item: Item) -> Callable[[], bool] | None:
+        if item.kind is Kind.BARRIER and part.passed != item.offset:
+            return _BarrierGate(part, item, self._sweep)
+        if item.version > self._targets()[part.topic].version:
+            self._look()
+            name = f"version {item.version} of {part.table}"
+            self._troubles.report(name, "not known, or the index cannot follow; its changes wait")
+            return lambda: self._known(part.topic, item.version, name)
+        return None
+
+    def _known(self, topic: str, version: int, trouble: str) -> bool:
+        known = self._targets()[topic].version >= version
+        if known:
+            self._troubles.clear(trouble)
+        return known
+
+
+class _BarrierGate:
+    """Opens when all before the barrier is settled, and the documents below it are deleted."""
+
+    def __init__(self, part: Part, item: Item, sweep: Callable[[Part, int, Callable[[], None]], None]) -> None:
+        self._part = part
+        self._item = item
+        self._sweep = sweep
+        self._begun = False
+
+    def __call__(self) -> bool:
+        if not self._begun and self._part.in_lanes == 0:
+            self._begun = True
+            self._sweep(self._part, self._item.below, self._done)
+        return self._part.passed == self._item.offset
+
+    def _done(self) -> None:
+        self._part.offsets.settled([self._item.offset])
+        self._part.passed = self._item.offset

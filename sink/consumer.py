@@ -1,0 +1,288 @@
+"""Membership in the consumer group: which partitions are ours, where they begin, what is committed.
+
+All of it happens in the thread that polls, the callbacks included.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from ops import crashpoint
+from ops.kafka import consumer, translate
+from ops.log import logger
+from ops.settings import Settings
+from schemas.errors import OffsetsLostError, UnsafeError
+from sink import commit, hints
+from sink.lease import Lease
+from sink.offsets import Mark
+from sink.part import Part
+from sink.trouble import Fault, Troubles
+from sink.watch import Target
+
+_log = logger(__name__)
+
+_META_TIMEOUT_S = 10
+_MOST_AT_ONCE = 500
+_RENEW_S = 20.0
+_DRAIN_S = 10.0
+
+_NO_SUCH_OFFSET = {
+    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001  librdkafka's local errors begin with an underscore
+    KafkaError.OFFSET_OUT_OF_RANGE,
+}
+
+
+class Group:
+    """Our place in the group. `targets`: topic -> what is known; `claim` is told of a partition without commit."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        lease: Lease,
+        troubles: Troubles,
+        fault: Fault,
+        targets: Callable[[], Mapping[str, Target]],
+        claim: Callable[[Part], None],
+    ) -> None:
+        self._group = settings.sink_group
+        self._where = settings.kafka.bootstrap_servers
+        self._lease = lease
+        self._troubles = troubles
+        self._fault = fault
+        self._targets = targets
+        self._claim = claim
+        self.parts: dict[tuple[str, int], Part] = {}
+        self._paused: set[Part] = set()
+        self._topics: frozenset[str] = frozenset()
+        self._asked: tuple[float, dict[tuple[str, int], Mark]] | None = None
+        self._closing = False
+        self._consumer: Consumer = consumer(
+            settings.kafka,
+            self._group,
+            group_id=self._group,
+            partition_assignment_strategy="cooperative-sticky",
+            session_timeout_ms=6_000,  # how long a killed sink keeps its partitions; brokers allow no less by default
+            heartbeat_interval_ms=2_000,
+            queued_max_messages_kbytes=16_384,
+            on_commit=self._on_commit,
+        )
+
+    def subscribe(self, topics: Iterable[str]) -> None:
+        """Follow these topics too."""
+        wanted = self._topics | frozenset(topics)
+        if wanted != self._topics:
+            self._topics = wanted
+            self._consumer.subscribe(
+                sorted(wanted), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+
+    def read(self, timeout_s: float) -> Iterator[tuple[Part, Message]]:
+        """What has come; waits for the first record only. Raises `OffsetsLostError` where offsets are gone."""
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return
+        for message in (first, *self._consumer.consume(_MOST_AT_ONCE, 0)):
+            error = message.error()
+            if error is not None:
+                self._problem(error, message)
+                continue
+            part = self.parts.get((message.topic() or "", message.partition() or 0))
+            if part is not None:
+                yield part, message
+        self._troubles.clear("kafka")
+
+    def _problem(self, error: KafkaError, message: Message) -> None:
+        place = f"{message.topic()}[{message.partition()}]"
+        if error.code() in _NO_SUCH_OFFSET:
+            raise OffsetsLostError(
+                "the records at the committed offset are gone",
+                where=place,
+                hint=hints.rebuild(group=self._group, topic=message.topic() or "", index="<the index>"),
+            )
+        if error.fatal():
+            raise UnsafeError(f"the Kafka client gave up: {error.str()}", where=self._where)
+        translated = translate(error, self._where)
+        if not translated.retryable:
+            raise translated
+        self._troubles.report("kafka", f"{error.name()} {place}")
+
+    def pause(self, wanted: set[Part]) -> None:
+        """Fetch nothing from these partitions, and from all others again."""
+        now = {part for part in self.parts.values() if part in wanted}
+        # A pause throws away what was fetched ahead, so nothing is paused twice.
+        begin = [_place(part) for part in now - self._paused]
+        end = [_place(part) for part in self._paused - now if part.owned]
+        self._paused = now
+        if begin:
+            self._consumer.pause(begin)
+        if end:
+            self._consumer.resume(end)
+
+    # --- the group's callbacks ---
+
+    def _on_assign(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+        asked = time.monotonic()
+        begun = [self._begin(place) for place in self._committed(places)]
+        self._consumer.incremental_assign([_place(part, part.offsets.mark.offset) for part in begun])
+        for part in begun:
+            self.parts[part.topic, part.number] = part
+            if part.committed is None:
+                part.wait = lambda part=part: part.committed is not None
+                self._claim(part)
+        self._lease.renew(asked)
+        _log.info("partitions assigned", action="assigned", partitions=[part.where for part in begun])
+
+    def _committed(self, places: list[TopicPartition]) -> list[TopicPartition]:
+        found = self._consumer.committed(places, timeout=_META_TIMEOUT_S) if places else []
+        for place in found:
+            if place.error is not None:
+                raise translate(place.error, self._where)
+        return found
+
+    def _begin(self, place: TopicPartition) -> Part:
+        target = self._targets()[place.topic]
+        where = f"{place.topic}[{place.partition}]"
+        if place.offset < 0:
+            low = self._consumer.get_watermark_offsets(place, timeout=_META_TIMEOUT_S)[0]
+            return self._part(target, place, Mark(low, 0), int(time.time() * 1000))
+        found = commit.decode(place.metadata, where)
+        if found.topic_id != target.topic_id:
+            raise OffsetsLostError(
+                "the committed offset belongs to a topic of this name that was deleted",
+                where=where,
+                hint=hints.rebuild(group=self._group, topic=place.topic, index=f"{target.alias}.*"),
+            )
+        part = self._part(target, place, Mark(place.offset, found.seq), found.began_ms)
+        part.committed = part.offsets.mark
+        return part
+
+    def _part(self, target: Target, place: TopicPartition, start: Mark, began_ms: int) -> Part:
+        return Part(
+            topic=target.topic,
+            number=place.partition,
+            topic_id=target.topic_id,
+            table=target.table,
+            alias=target.alias,
+            start=start,
+            began_ms=began_ms,
+        )
+
+    def _on_revoke(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+        parts = self._taken(places)
+        if self._closing:
+            return
+        deadline = time.monotonic() + _DRAIN_S
+        for part in parts:
+            held = len(part.held)
+            part.offsets.wait_open(held, max(0.0, deadline - time.monotonic()))
+        crashpoint.reached("in_revoke")
+        marks = {part: part.offsets.mark for part in parts}
+        changed = [
+            _place(part, mark.offset, part.metadata(mark))
+            for part, mark in marks.items()
+            if part.committed is not None and mark != part.committed
+        ]
+        try:
+            if changed:
+                self._consumer.commit(offsets=changed, asynchronous=False)
+        except KafkaException as error:
+            # Whoever gets the partition reads again what was not committed.
+            _log.warning("not committed before the partitions left", action="revoke", reason=str(error))
+        for part in parts:
+            part.owned = False
+        _log.info("partitions left", action="revoked", partitions=[part.where for part in parts])
+
+    def _on_lost(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+        parts = self._taken(places)
+        for part in parts:
+            part.owned = False
+        _log.warning("partitions lost to others", action="lost", partitions=[part.where for part in parts])
+
+    def _taken(self, places: list[TopicPartition]) -> list[Part]:
+        found = [self.parts.pop((place.topic, place.partition), None) for place in places]
+        parts = [part for part in found if part is not None]
+        if self._closing:
+            for part in parts:
+                part.owned = False
+        return parts
+
+    # --- commits ---
+
+    def advance(self) -> None:
+        """Take over the consumer's positions; only when every record that it returned is open: they are past it."""
+        places = [_place(part) for part in self.parts.values()]
+        for place in self._consumer.position(places) if places else ():
+            if place.offset >= 0:
+                self.parts[place.topic, place.partition].offsets.reached(place.offset)
+
+    def commit(self) -> None:
+        """Commit what has moved, or everything where the lease wants to be renewed; the answer comes while polling."""
+        if self._asked is not None:
+            return
+        every = self._lease.age_s > _RENEW_S
+        marks = {
+            part: mark
+            for part in self.parts.values()
+            if (part.committed or part.vacant) and ((mark := part.offsets.mark) != part.committed or every)
+        }
+        if not marks:
+            return
+        crashpoint.reached("before_commit")
+        places = [_place(part, mark.offset, part.metadata(mark)) for part, mark in marks.items()]
+        self._asked = (time.monotonic(), {(part.topic, part.number): mark for part, mark in marks.items()})
+        self._consumer.commit(offsets=places, asynchronous=True)
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        if self._asked is None:
+            return
+        (asked, marks), self._asked = self._asked, None
+        failed = error or next((place.error for place in places if place.error is not None), None)
+        if failed is not None:
+            translated = translate(failed, self._where)
+            if not translated.retryable:
+                self._fault.set(translated)
+            self._troubles.report("commit", failed.name())
+            return
+        crashpoint.reached("after_commit")
+        for key, mark in marks.items():
+            part = self.parts.get(key)
+            if part is not None:
+                part.committed = mark
+        self._lease.renew(asked)
+        self._troubles.clear("commit")
+        self._troubles.clear("kafka")
+
+    def close(self, timeout_s: float) -> None:
+        """Commit what is settled, as far as that works in time, and leave the group."""
+        self._closing = True
+        deadline = time.monotonic() + timeout_s
+        try:
+            self._consumer.pause([_place(part) for part in self.parts.values()])
+            self._settle_commits(deadline)
+        except KafkaException as error:
+            _log.warning("not committed at the end", action="close", reason=str(error))
+        for part in self.parts.values():
+            part.owned = False
+        self._consumer.close()
+
+    def _settle_commits(self, deadline: float) -> None:
+        while self._asked is not None and time.monotonic() < deadline:
+            self._consumer.poll(0.05)
+        self.commit()
+        while self._asked is not None and time.monotonic() < deadline:
+            self._consumer.poll(0.05)
+
+    def lag(self, part: Part) -> int:
+        """Records of a partition not yet committed, as far as the last fetch told; markers count."""
+        high = self._consumer.get_watermark_offsets(_place(part), cached=True)[1]
+        return max(0, int(high) - part.offsets.mark.offset)
+
+
+def _place(part: Part, offset: int = -1001, metadata: str | None = None) -> TopicPartition:
+    if metadata is None:
+        return TopicPartition(part.topic, part.number, offset)
+    return TopicPartition(part.topic, part.number, offset, metadata)

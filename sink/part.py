@@ -1,0 +1,109 @@
+"""A partition that this process owns, and the records that it takes from it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+from confluent_kafka import Message
+
+from schemas.errors import FormatError
+from schemas.record import Kind, read
+from sink.commit import Committed
+from sink.offsets import Mark, Offsets
+
+
+class Part:
+    """One partition of a table's topic, from its assignment to its end.
+
+    `owned` turns false at once when the group takes the partition away; nothing of it is sent or committed after that.
+    `wait`, if set, says whether reading may go on; meanwhile items are `held` in order. `passed`: offset of the last
+    barrier that was dealt with. `floor`: every record from here on has a higher seq. `vacant`: the index was seen to
+    hold nothing of it, which is asked where there is no commit.
+    """
+
+    __slots__ = (
+        "alias", "began_ms", "committed", "floor", "held", "next_age_check", "number", "offsets", "owned", "passed",
+        "table", "topic", "topic_id", "vacant", "wait",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, topic: str, number: int, topic_id: str, table: str, alias: str, start: Mark, began_ms: int
+    ) -> None:
+        self.topic = topic
+        self.number = number
+        self.topic_id = topic_id
+        self.table = table
+        self.alias = alias
+        self.offsets = Offsets(start)
+        self.floor = start.seq
+        self.began_ms = began_ms
+        self.committed: Mark | None = None
+        self.vacant = False
+        self.owned = True
+        self.wait: Callable[[], bool] | None = None
+        self.held: deque[Item] = deque()
+        self.passed = -1
+        self.next_age_check = 0.0
+
+    @property
+    def where(self) -> str:
+        return f"{self.topic}[{self.number}]"
+
+    @property
+    def in_lanes(self) -> int:
+        """How many items are neither settled nor held back here."""
+        return self.offsets.open - len(self.held)
+
+    def metadata(self, mark: Mark) -> str:
+        """What is committed with a mark."""
+        return Committed(self.topic_id, mark.seq, self.began_ms).encode()
+
+
+class Item(NamedTuple):
+    """One record, read. `after`: the row, None for a delete; `version`: of the table, 0 for a tombstone.
+
+    `below` is a barrier's limit; `size`: bytes of key and value.
+    """
+
+    part: Part
+    offset: int
+    kind: Kind
+    key: str
+    seq: int
+    after: dict[str, Any] | None
+    version: int
+    below: int
+    ts_ms: int
+    kafka_key: bytes
+    value: bytes | None
+    size: int
+
+
+def item_of(part: Part, message: Message) -> Item:
+    """Read a message; its `before` is let go. Raises `FormatError` for what tidemark cannot have written."""
+    raw_key, value, offset = message.key(), message.value(), message.offset() or 0
+    try:
+        kind, key, seq, event, below = read(raw_key, value, cast("Any", message.headers()))
+        source = event["source"] if event else {"ts_ms": message.timestamp()[1], "table_version": 0}
+        return Item(
+            part=part,
+            offset=offset,
+            kind=kind,
+            key=key,
+            seq=seq,
+            after=event["after"] if event and kind is Kind.UPSERT else None,
+            version=int(source["table_version"]),
+            below=below,
+            ts_ms=int(source["ts_ms"]),
+            kafka_key=raw_key or b"",
+            value=value,
+            size=len(raw_key or b"") + len(value or b""),
+        )
+    except FormatError as error:
+        raise FormatError(error.what, where=f"{part.where} at offset {offset}", hint=error.hint) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"not a change event: {type(error).__name__}: {error}", where=f"{part.where} at offset {offset}"
+        ) from None

@@ -1,0 +1,213 @@
+"""What is plugged into what, and the loop that moves it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from confluent_kafka import KafkaException
+
+from ops import metrics
+from ops.elastic import client as elastic_client
+from ops.health import Health
+from ops.kafka import translate
+from ops.log import logger
+from ops.settings import Settings
+from ops.stop import Stop
+from schemas.errors import OffsetsLostError, UnreachableError
+from sink import barrier, hints
+from sink.admission import Admission
+from sink.chores import Chores
+from sink.consumer import Group
+from sink.deadletter import DeadLetters
+from sink.index import Indices
+from sink.lanes import Lanes
+from sink.lease import Lease
+from sink.part import Part
+from sink.settle import Tools
+from sink.trouble import Fault, Troubles
+from sink.watch import Watcher
+
+_log = logger(__name__)
+
+_POLL_S = 0.1
+_COMMIT_EVERY_S = 1.0
+_END_S = 4.0  # how long what is in flight may take at the end; the deadline of all is the service's
+_COMMIT_END_S = 2.0
+
+
+class Sink:
+    """One run of the service, from nothing to the end."""
+
+    def __init__(self, settings: Settings, stop: Stop, health: Health) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._health = health
+        self._where = ", ".join(settings.elasticsearch.urls)
+        self._client = elastic_client(settings.elasticsearch, connections_per_node=settings.sink.lanes + 3)
+        self._troubles = Troubles()
+        self._fault = Fault()
+        name = settings.sink_group
+        indices = Indices(self._client, settings.sink, settings.source.name, self._where)
+        lease = Lease()
+        self._letters = DeadLetters(settings, name)
+        self._watcher = Watcher(settings, indices, self._troubles, self._fault, name)
+        self._chores = Chores(self._troubles, self._fault)
+        self._lanes = Lanes(
+            Tools(
+                client=self._client,
+                settings=settings.sink,
+                lease=lease,
+                troubles=self._troubles,
+                fault=self._fault,
+                letters=self._letters,
+                verify=indices.verify,
+            )
+        )
+        self._group = Group(
+            settings,
+            lease=lease,
+            troubles=self._troubles,
+            fault=self._fault,
+            targets=lambda: self._watcher.targets,
+            claim=self._claim,
+        )
+        self._admission = Admission(
+            group=name,
+            put=self._lanes.put,
+            targets=lambda: self._watcher.targets,
+            look=self._watcher.look,
+            sweep=self._sweep,
+            troubles=self._troubles,
+        )
+        self._pressed = False
+        self._next_commit = 0.0
+
+    def run(self) -> None:
+        """Index until the stop is requested. Raises a `TidemarkError` if that cannot go on."""
+        try:
+            self._start()
+            while not self._stop.requested:
+                self._round()
+        except KafkaException as error:
+            raise translate(error, self._settings.kafka.bootstrap_servers) from error
+        finally:
+            self._end()
+
+    def _start(self) -> None:
+        self._health.details = self._details
+        self._lanes.start()
+        self._chores.start()
+        self._watcher.start()
+        while not self._watcher.ready.is_set() and not self._stop.wait(_POLL_S / 2):
+            self._fault.check()
+
+    def _round(self) -> None:
+        self._fault.check()
+        self._check_topics()
+        self._group.subscribe(self._watcher.targets)
+        for part, message in self._group.read(_POLL_S):
+            self._admission.take(part, message)
+        for part in list(self._group.parts.values()):
+            self._admission.release(part)
+        self._group.pause(self._resting())
+        self._commit()
+        self._tell()
+
+    def _check_topics(self) -> None:
+        targets = self._watcher.targets
+        for part in self._group.parts.values():
+            if targets[part.topic].topic_id != part.topic_id:
+                raise OffsetsLostError(
+                    "the topic was deleted and made again while it was read",
+                    where=part.where,
+                    hint=hints.rebuild(group=self._settings.sink_group, topic=part.topic, index=f"{part.alias}.*"),
+                )
+
+    def _resting(self) -> set[Part]:
+        """The partitions to pause: all while the lanes are full, until they are half empty; else those that wait."""
+        most = self._settings.sink.queue_bytes
+        self._pressed = self._lanes.queued_bytes > (most // 2 if self._pressed else most)
+        parts = self._group.parts.values()
+        return {part for part in parts if self._pressed or part.wait is not None}
+
+    def _commit(self) -> None:
+        now = time.monotonic()
+        fresh = any(part.vacant and part.committed is None for part in self._group.parts.values())
+        if now >= self._next_commit or fresh:
+            self._next_commit = now + _COMMIT_EVERY_S
+            self._group.advance()
+            self._group.commit()
+            self._measure()
+
+    def _claim(self, part: Part) -> None:
+        """A partition without a commit may begin at its start only if nothing of it was indexed before."""
+
+        def look() -> None:
+            if part.owned and not barrier.is_empty(self._client, part, self._where):
+                raise OffsetsLostError(
+                    f"the group {self._settings.sink_group} has no offset, yet the index holds documents",
+                    where=f"{part.where}, {part.alias}",
+                    hint=hints.rebuild(group=self._settings.sink_group, topic=part.topic, index=f"{part.alias}.*"),
+                )
+            part.vacant = True
+
+        self._chores.submit(f"first look at {part.alias}", look)
+
+    def _sweep(self, part: Part, below: int, done: Callable[[], None]) -> None:
+        def wanted() -> bool:
+            return part.owned and not self._chores.closing
+
+        def sweep() -> None:
+            if not part.owned:
+                return
+            try:
+                barrier.apply(self._client, part, below, self._where, wanted)
+            except UnreachableError:
+                if part.owned:
+                    raise
+            else:
+                _log.info("a barrier was applied", action="barrier", partition=part.where, below=str(below))
+                done()
+
+        self._chores.submit(f"barrier in {part.where}", sweep)
+
+    def _tell(self) -> None:
+        reason = self._troubles.reason
+        if reason:
+            self._health.down(reason)
+        else:
+            self._health.up()
+
+    def _measure(self) -> None:
+        metrics.SINK_PAUSED.set(len(self._resting()))
+        for part in self._group.parts.values():
+            metrics.SINK_LAG.labels(part.topic, part.number).set(self._group.lag(part))
+
+    def _details(self) -> dict[str, object]:
+        parts = list(self._group.parts.values())
+        return {
+            "tables": len(self._watcher.targets),
+            "partitions": len(parts),
+            "open": sum(part.offsets.open for part in parts),
+            "queued_bytes": self._lanes.queued_bytes,
+            "full": self._pressed,
+        }
+
+    def _end(self) -> None:
+        """Let go in order: finish what is in flight, commit, leave. What was queued is read again next time."""
+        if self._stop.requested:
+            self._health.down("stopping", "stopping")
+        with ExitStack() as last_first:
+            last_first.callback(self._client.close)
+            last_first.callback(self._letters.close)
+            last_first.callback(self._watcher.close, 0.5)
+            last_first.callback(self._chores.close, 0.5)
+            last_first.callback(lambda: self._group.close(min(_COMMIT_END_S, self._stop.remaining_s / 2)))
+            last_first.callback(lambda: self._lanes.close(min(_END_S, self._stop.remaining_s / 2)))
+
+
+def body(settings: Settings) -> Callable[[Stop, Health], None]:
+    """What `ops.service.run` runs."""
+    return lambda stop, health: Sink(settings, stop, health).run()

@@ -1,0 +1,203 @@
+"""Brings every item of a batch to its named end: applied, stale, or in the dead-letter topic."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from elasticsearch import Elasticsearch
+
+from ops import crashpoint, metrics
+from ops.settings import SinkSettings
+from schemas.deadletter import DeadLetter
+from schemas.errors import IndexMissingError, RefusedError, TidemarkError, UnknownOutcomeError
+from sink.action import lines
+from sink.bulk import Answer, Bound, send
+from sink.deadletter import letter_of
+from sink.fold import Run, fold
+from sink.lease import Lease
+from sink.outcome import Outcome
+from sink.part import Item, Part
+from sink.patience import until_done
+from sink.trouble import Fault, Troubles
+
+_TOO_MANY = 429
+
+
+class Letters(Protocol):
+    """Where refused changes go."""
+
+    def write(self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool]) -> None:
+        """Return when they are safe; raise a retryable error if they are not, or `wanted` turns false."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every lane works with. `verify` raises if an alias does not lead to our index any more."""
+
+    client: Elasticsearch
+    settings: SinkSettings
+    lease: Lease
+    troubles: Troubles
+    fault: Fault
+    letters: Letters
+    verify: Callable[[str], None]
+
+
+class Settler:
+    """One lane's way with a batch: send, judge, wait, send what is left, without end."""
+
+    def __init__(self, name: str, tools: Tools, bound: Bound, closing: threading.Event) -> None:
+        self._name = name
+        self._tools = tools
+        self._bound = bound
+        self._closing = closing
+
+    def settle(self, batch: Iterable[Item]) -> None:
+        """Return when every item has its end, or is not ours any more, or the sink is closing.
+
+        Raises `RefusedError`, `IndexMissingError`, `IndexForeignError`, `UnknownOutcomeError`.
+        """
+        runs = fold(batch)
+        until_done(self._closing, lambda: self._attempt(runs))
+
+    def _attempt(self, runs: list[Run]) -> bool:
+        """Try all that is left; True if nothing is any more."""
+        try:
+            self._try(runs)
+        except TidemarkError as error:
+            if not error.retryable:
+                raise
+            self._tools.troubles.report(self._name, error.what)
+        return not any(run.keep_owned() for run in runs)
+
+    def _try(self, runs: list[Run]) -> None:
+        runs[:] = [run for run in runs if run.keep_owned()]
+        self._finish([run for run in runs if not run.left])
+        if not self._tools.lease.fresh:
+            self._tools.troubles.report(self._name, "the group has not confirmed our partitions for two minutes")
+            return
+        for chunk in self._chunks([run for run in runs if run.left]):
+            if not self._send(chunk):
+                return
+        self._tools.troubles.clear(self._name)
+
+    def _chunks(self, runs: Sequence[Run]) -> Iterator[list[tuple[Run, bytes]]]:
+        chunk: list[tuple[Run, bytes]] = []
+        size = 0
+        for run in runs:
+            body = lines(run.current)
+            if chunk and size + len(body) > self._bound.bytes:
+                yield chunk
+                chunk, size = [], 0
+            chunk.append((run, body))
+            size += len(body)
+        if chunk:
+            yield chunk
+
+    def _send(self, chunk: list[tuple[Run, bytes]]) -> bool:
+        """One request; False if the rest had better wait."""
+        body = b"".join(part for _, part in chunk)
+        reply = send(self._tools.client, body, len(chunk))
+        crashpoint.reached("after_bulk")
+        if reply.failed is not None:
+            return self._failed(reply.failed, [run for run, _ in chunk], len(body))
+        return self._judge([run for run, _ in chunk], reply.answers, len(body))
+
+    def _failed(self, answer: Answer, runs: list[Run], size: int) -> bool:
+        if answer.outcome is Outcome.TOO_LARGE and len(runs) == 1:
+            too_large = answer._replace(outcome=Outcome.POISON, type=answer.type or "content_too_long")
+            return self._judge(runs, [too_large], size)
+        if answer.outcome not in (Outcome.RETRY, Outcome.TOO_LARGE):
+            raise fatal(answer, runs[0].current.part)
+        self._bound.shrink(size)
+        self._tools.troubles.report(self._name, _short(answer))
+        return False
+
+    def _judge(self, runs: list[Run], answers: Sequence[Answer], size: int) -> bool:
+        judged = list(zip(runs, answers, strict=True))
+        count(judged)
+        waiting = [answer for _, answer in judged if answer.outcome is Outcome.RETRY]
+        wrong = [(run, answer) for run, answer in judged if answer.outcome in _FATAL]
+        self._finish([run for run, answer in judged if answer.outcome in _DONE])
+        if wrong:
+            raise fatal(wrong[0][1], wrong[0][0].current.part)
+        self._refuse([(run, answer) for run, answer in judged if answer.outcome is Outcome.POISON])
+        if any(answer.status == _TOO_MANY for answer in waiting):
+            self._bound.shrink(size)
+        elif not waiting:
+            self._bound.grow()
+        if waiting:
+            self._tools.troubles.report(self._name, f"{len(waiting)} items: {_short(waiting[0])}")
+        return not waiting
+
+    def _refuse(self, poisoned: list[tuple[Run, Answer]]) -> None:
+        # An alias that somebody turned away from our index refuses documents as well; they are not to blame then.
+        for alias in {run.current.part.alias for run, _ in poisoned}:
+            self._tools.verify(alias)
+        for run, answer in poisoned:
+            run.refuse(letter_of(run.current, answer))
+        self._finish([run for run, _ in poisoned if not run.left])
+
+    def _finish(self, runs: Sequence[Run]) -> None:
+        """These keys are done. The newest letter of a key is written last: the topic is compacted."""
+        letters = [letter for run in runs for letter in reversed(run.letters)]
+        if letters:
+            self._tools.letters.write(letters, wanted=lambda: not self._closing.is_set())
+        settled: dict[Part, list[int]] = {}
+        for run in runs:
+            for item in run.events:
+                settled.setdefault(item.part, []).append(item.offset)
+            run.events, run.left = [], []
+        for part, offsets in settled.items():
+            part.offsets.settled(offsets)
+
+
+_DONE = (Outcome.APPLIED, Outcome.STALE)
+_FATAL = (Outcome.REFUSED, Outcome.MISSING, Outcome.UNKNOWN, Outcome.TOO_LARGE)
+
+
+def count(judged: Sequence[tuple[Run, Answer]]) -> None:
+    """Outcomes by index, and what was folded away; the commit time of the newest row that is in the index."""
+    found: Counter[tuple[str, str]] = Counter()
+    newest_ms = 0
+    for run, answer in judged:
+        alias = run.current.part.alias
+        found[alias, answer.outcome.value] += 1
+        if answer.outcome in _DONE:
+            found[alias, "folded"] += len(run.left) - 1
+            newest_ms = max(newest_ms, run.current.ts_ms)
+    for (alias, outcome), number in found.items():
+        metrics.SINK_ITEMS.labels(alias, outcome).inc(number)
+    if newest_ms:
+        metrics.SINK_LAST_COMMIT.set(newest_ms / 1000)
+
+
+def _short(answer: Answer) -> str:
+    """Status and type; never the reason, which quotes documents."""
+    return f"{answer.status or 'no answer'} {answer.type}".strip()
+
+
+def fatal(answer: Answer, part: Part) -> TidemarkError:
+    """The error that ends the service for an answer that allows no going on."""
+    where = f"{part.alias}, {part.where}"
+    if answer.outcome is Outcome.REFUSED:
+        return RefusedError(
+            f"Elasticsearch refuses to write ({_short(answer)})",
+            where=where,
+            hint="Check [elasticsearch] api_key_file or user; `tidemark doctor` lists the privileges.",
+        )
+    if answer.outcome is Outcome.MISSING:
+        return IndexMissingError(
+            f"the index is gone or closed ({_short(answer)})",
+            where=where,
+            hint="Restore or open it; or delete what is left of it and the consumer group, and start the sink again.",
+        )
+    return UnknownOutcomeError(
+        f"Elasticsearch answered in a way that has no agreed meaning ({_short(answer)})",
+        where=where,
+        hint="Nothing past this change was committed. Look at Elasticsearch's log, and report this answer.",
+    )

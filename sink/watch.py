@@ -1,0 +1,226 @@
+"""Watches for tables: their versions in `__schema`, their topics, their indices."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+
+from ops.catalog import Catalog
+from ops.kafka import admin, topic_ids, translate
+from ops.log import logger
+from ops.settings import Settings
+from schemas.errors import ConfigError, IndexMissingError, MappingConflictError, OffsetsLostError, TidemarkError
+from schemas.table import Table
+from sink import commit, deadletter, hints
+from sink.index import Index, Indices
+from sink.trouble import Fault, Troubles
+
+_log = logger(__name__)
+
+_EVERY_S = 1.0
+_TOPICS_EVERY_S = 5.0
+_INDICES_EVERY_S = 30.0
+_GONE_S = 15.0  # a broker that has just come up may not know its topics yet
+_TIMEOUT_S = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A table that is indexed. `version`: the newest one that its index can take; `tried`: the newest one known.
+
+    `retention_s`: how long compaction leaves a tombstone in the topic.
+    """
+
+    table: str
+    topic: str
+    topic_id: str
+    alias: str
+    version: int
+    tried: int
+    retention_s: float
+
+
+class Watcher:
+    """A thread that keeps `targets` (topic -> Target) up to date. The first round's errors end the service."""
+
+    def __init__(self, settings: Settings, indices: Indices, troubles: Troubles, fault: Fault, client_id: str) -> None:
+        self._settings = settings
+        self._indices = indices
+        self._troubles = troubles
+        self._fault = fault
+        self._client_id = client_id
+        self._where = settings.kafka.bootstrap_servers
+        self._closing = threading.Event()
+        self._wake = threading.Event()
+        self._looked_at_topics = self._looked_at_indices = float("-inf")
+        self._gone_since: dict[str, float] = {}
+        self.ready = threading.Event()
+        self.targets: Mapping[str, Target] = {}
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def look(self) -> None:
+        """Look now: an event names a version that is not known yet."""
+        self._wake.set()
+
+    def close(self, timeout_s: float) -> None:
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            with Catalog(self._settings, self._client_id) as catalog:
+                client = admin(self._settings.kafka, self._client_id)
+                deadletter.ensure_topic(client, self._settings)
+                self._indices.reach()
+                self._round(catalog, client)
+                self.ready.set()
+                while not self._closing.is_set():
+                    self._wake.wait(_EVERY_S)
+                    self._wake.clear()
+                    self._guarded(catalog, client)
+        except BaseException as error:  # noqa: BLE001  a side task's death ends the service, whatever it died of
+            self._fault.set(error)
+
+    def _guarded(self, catalog: Catalog, client: AdminClient) -> None:
+        try:
+            self._round(catalog, client)
+        except TidemarkError as error:
+            if not error.retryable:
+                raise
+            self._troubles.report("discovery", error.what)
+        else:
+            self._troubles.clear("discovery")
+
+    def _round(self, catalog: Catalog, client: AdminClient) -> None:
+        catalog.refresh(timeout_s=_TIMEOUT_S)
+        tables = {table.topic: table for table in catalog.latest.values()}
+        now = time.monotonic()
+        if self._news(tables) or now - self._looked_at_topics >= _TOPICS_EVERY_S:
+            self._update(catalog, client, tables)
+            self._looked_at_topics = now
+        if now - self._looked_at_indices >= _INDICES_EVERY_S:
+            for target in self.targets.values():
+                self._indices.verify(target.alias)
+            self._looked_at_indices = now
+
+    def _news(self, tables: Mapping[str, Table]) -> bool:
+        known = self.targets
+        return any(topic not in known or known[topic].tried < table.version for topic, table in tables.items())
+
+    def _update(self, catalog: Catalog, client: AdminClient, tables: Mapping[str, Table]) -> None:
+        ids = topic_ids(client, list(tables), self._where)
+        self._check_gone(ids)
+        targets = dict(self.targets)
+        for topic, table in tables.items():
+            if topic in ids:
+                targets[topic] = self._target(catalog, client, table, ids[topic])
+                self._check_alias(targets, topic)
+                self.targets = dict(targets)
+
+    def _check_gone(self, ids: Mapping[str, str]) -> None:
+        """A topic that is gone has taken unread changes with it."""
+        gone = set(self.targets) - set(ids)
+        self._gone_since = {topic: self._gone_since.get(topic, time.monotonic()) for topic in gone}
+        for topic, since in self._gone_since.items():
+            self._troubles.report(f"topic {topic}", "it does not exist any more")
+            if time.monotonic() - since >= _GONE_S:
+                raise OffsetsLostError(
+                    "the topic was deleted; what was not yet read of it is lost",
+                    where=topic,
+                    hint="Take a new snapshot of the table, and build the index anew.",
+                )
+        for topic in set(self.targets) - gone:
+            self._troubles.clear(f"topic {topic}")
+
+    def _check_alias(self, targets: Mapping[str, Target], topic: str) -> None:
+        alias = targets[topic].alias
+        others = [target.table for target in targets.values() if target.alias == alias and target.topic != topic]
+        if others:
+            raise ConfigError(
+                f"{targets[topic].table} and {others[0]} have the same index `{alias}`",
+                where="[sink.tables]",
+                hint="Give each table an index of its own.",
+            )
+
+    def _target(self, catalog: Catalog, client: AdminClient, table: Table, topic_id: str) -> Target:
+        known = self.targets.get(table.topic)
+        if known and known.tried >= table.version and known.topic_id == topic_id:
+            return known
+        index = self._indices.find(table)
+        if index is None:
+            if known:
+                self._indices.verify(known.alias)
+            self._refuse_if_committed(client, table, topic_id)
+            index = self._indices.create(table)
+            _log.info("index made", action="index_created", table=table.full_name, index=index.name)
+        else:
+            index = self._follow(catalog, index, table)
+        return Target(
+            table=table.full_name,
+            topic=table.topic,
+            topic_id=topic_id,
+            alias=index.alias,
+            version=index.version,
+            tried=table.version,
+            retention_s=known.retention_s if known else self._retention_s(client, table.topic),
+        )
+
+    def _follow(self, catalog: Catalog, index: Index, newest: Table) -> Index:
+        """Bring the mapping up to the newest version that it can take; a later one stops this table only."""
+        trouble = f"table {newest.full_name}"
+        for number in range(index.version + 1, newest.version + 1):
+            table = catalog.get(newest.full_name, number)
+            if table is None:
+                continue
+            try:
+                index = self._indices.follow(index, table)
+            except MappingConflictError as error:
+                hint = hints.rebuild(group=self._settings.sink_group, topic=newest.topic, index=index.name)
+                self._troubles.report(trouble, error.what, hint=hint)
+                return index
+            _log.info("mapping follows the table", action="mapping", table=table.full_name, version=number)
+        self._troubles.clear(trouble)
+        return index
+
+    def _refuse_if_committed(self, client: AdminClient, table: Table, topic_id: str) -> None:
+        """An index that is gone is not made anew where offsets say that something was in it."""
+        group = self._settings.sink_group
+        for part in committed_offsets(client, group, self._where):
+            if part.topic != table.topic or part.offset < 0:
+                continue
+            found = commit.decode(part.metadata, f"{part.topic}[{part.partition}]")
+            if found.topic_id == topic_id and found.seq:
+                alias = self._indices.alias(table)
+                raise IndexMissingError(
+                    f"the index of {table.full_name} is gone, though the group {group} has written to it",
+                    where=alias,
+                    hint=hints.rebuild(group=group, topic=table.topic, index=f"{alias}.*"),
+                )
+
+    def _retention_s(self, client: AdminClient, topic: str) -> float:
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        try:
+            found = client.describe_configs([resource])[resource].result(_TIMEOUT_S)
+        except KafkaException as error:
+            raise translate(error, self._where) from error
+        return int(found["delete.retention.ms"].value) / 1000
+
+
+def committed_offsets(client: AdminClient, group: str, where: str) -> list[TopicPartition]:
+    """Every committed offset of a group, with its metadata; none for a group that does not exist."""
+    request = [ConsumerGroupTopicPartitions(group)]
+    try:
+        found = client.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)[group].result(_TIMEOUT_S)
+    except KafkaException as error:
+        raise translate(error, where) from error
+    return list(found.topic_partitions)

@@ -1,0 +1,84 @@
+"""A scripted Elasticsearch behind the real client: keeps versions as the real one does, answers as it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
+from elastic_transport._node import NodeApiResponse
+from elasticsearch import Elasticsearch
+
+ItemRule = Callable[[str, dict[str, Any]], tuple[int, str] | None]  # (operation, target) -> status, error type
+RequestRule = Callable[[bytes], tuple[int, str] | Exception | None]
+
+
+class FakeCluster:
+    """`docs`: _id -> version and document; `versions` also knows the deleted."""
+
+    def __init__(self) -> None:
+        self.docs: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.versions: dict[str, int] = {}
+        self.requests: list[list[str]] = []
+        self.bodies: list[bytes] = []
+        self.item_rule: ItemRule = lambda _operation, _target: None
+        self.request_rule: RequestRule = lambda _body: None
+        self._lock = threading.Lock()
+
+    def client(self) -> Elasticsearch:
+        cluster = self
+
+        class Node(BaseNode):
+            def perform_request(
+                self, method: str, target: str, body: bytes | None = None, headers: Any = None, **_more: Any
+            ) -> NodeApiResponse:
+                assert target.startswith("/_bulk"), target
+                return cluster._answer(body or b"", self.config)
+
+            def close(self) -> None:
+                pass
+
+        return Elasticsearch("http://fake:9200", node_class=Node, max_retries=0)
+
+    def _answer(self, body: bytes, config: Any) -> NodeApiResponse:
+        with self._lock:
+            ruled = self.request_rule(body)
+            if isinstance(ruled, Exception):
+                raise ruled
+            if ruled is not None:
+                status, kind = ruled
+                return _response(status, {"error": {"type": kind, "reason": "scripted"}, "status": status}, config)
+            self.bodies.append(body)
+            return _response(200, {"items": self._items(body)}, config)
+
+    def _items(self, body: bytes) -> list[dict[str, Any]]:
+        lines = iter(body.splitlines())
+        found = []
+        for line in lines:
+            ((operation, target),) = orjson.loads(line).items()
+            document = orjson.loads(next(lines)) if operation == "index" else None
+            found.append({operation: self._item(operation, target, document)})
+        self.requests.append([next(iter(item.values()))["_id"] for item in found])
+        return found
+
+    def _item(self, operation: str, target: dict[str, Any], document: dict[str, Any] | None) -> dict[str, Any]:
+        name, version = target["_id"], target["version"]
+        ruled = self.item_rule(operation, target)
+        if ruled is not None:
+            status, kind = ruled
+            return {"_id": name, "status": status, "error": {"type": kind, "reason": "quotes the document"}}
+        if self.versions.get(name, 0) >= version:
+            return {"_id": name, "status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "x"}}
+        self.versions[name] = version
+        if document is None:
+            return {"_id": name, "status": 200 if self.docs.pop(name, None) else 404}
+        self.docs[name] = (version, document)
+        return {"_id": name, "status": 201}
+
+
+def _response(status: int, body: Any, config: Any) -> NodeApiResponse:
+    headers = HttpHeaders({"content-type": "application/json", "x-elastic-product": "Elasticsearch"})
+    meta = ApiResponseMeta(node=config, duration=0.0, http_version="1.1", status=status, headers=headers)
+    return NodeApiResponse(meta, orjson.dumps(body))

@@ -1,0 +1,40 @@
+"""Worlds for audits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from auditing import World
+
+from ops.settings import Settings
+from servers import Elastic
+
+MakeWorld = Callable[..., World]
+
+
+@pytest.fixture
+def make_world(
+    make_settings: Callable[..., Settings],
+    elastic: Elastic,
+    unique: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[MakeWorld]:
+    """Worlds of one pipeline, a table each; gone afterwards. Reports are kept in the test's folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made: list[World] = []
+    client = elastic.client()
+
+    def make(*, audit: dict[str, Any] | None = None, service: dict[str, Any] | None = None, **options: Any) -> World:
+        limits = {"max_requests_per_s": 1000, "wait_s": 5, "leaf_keys": 8, **(audit or {})}
+        settings = make_settings(f"au{unique[-6:]}", audit=limits, service=service or {})
+        made.append(World(settings, client, **options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+    client.close()

@@ -1,0 +1,80 @@
+"""Two cdc with one name: the older one is fenced and exits 7, in whatever order they start and wake."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from cdc_process import execute
+from runner import until
+from topic import read_topics
+
+pytestmark = pytest.mark.stack
+
+
+def seen(settings, database: str) -> list[int]:
+    name = f"{settings.source.name}.{database}.t"
+    found = [r for r in read_topics(settings.kafka.bootstrap_servers, [name]) if r.value is not None]
+    return [r.key["id"] for r in sorted(found, key=lambda r: r.value["source"]["seq"])]
+
+
+def test_the_newer_one_takes_over(cdc_settings, start, stored, mysql, table) -> None:
+    settings = cdc_settings()
+    older = start(settings)
+    first = until(lambda: stored(settings).claimant, "the first claim")
+    newer = start(settings)
+    assert older.wait() == 7, older.said
+    assert "fenced" in older.said
+    assert stored(settings).claimant not in ("", first)
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+    until(lambda: seen(settings, table) == [1], "the row")
+    assert newer.stop() == 0, newer.said
+
+
+def test_a_frozen_one_wakes_up_and_leaves(cdc_settings, start, stored, mysql, table) -> None:
+    settings = cdc_settings()
+    zombie = start(settings)
+    first = until(lambda: stored(settings).claimant, "the first claim")
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+        until(lambda: seen(settings, table) == [1], "the first row")
+        zombie.process.send_signal(signal.SIGSTOP)
+        heir = start(settings)
+        until(lambda: stored(settings).claimant not in ("", first), "the second claim")
+        execute(connection, "INSERT INTO t VALUES (2, 1)")
+        until(lambda: seen(settings, table) == [1, 2], "the second row")
+        zombie.process.send_signal(signal.SIGCONT)
+        assert zombie.wait() == 7, zombie.said
+        execute(connection, "INSERT INTO t VALUES (3, 1)")
+        until(lambda: seen(settings, table) == [1, 2, 3], "the third row")
+    assert heir.stop() == 0, heir.said
+
+
+def test_one_that_froze_in_a_transaction_leaves_too(cdc_settings, start, stored, mysql, table) -> None:
+    settings = cdc_settings()
+    zombie = start(settings, {"TIDEMARK_CRASH": "before_commit:stop@3"})
+    first = until(lambda: stored(settings).claimant, "the first claim")
+    with mysql.connect(database=table) as connection:
+        for number in range(1, 6):
+            execute(connection, f"INSERT INTO t VALUES ({number}, 1)")
+    heir = start(settings)
+    until(lambda: stored(settings).claimant not in ("", first), "the second claim")
+    until(lambda: seen(settings, table) == [1, 2, 3, 4, 5], "all rows")
+    zombie.process.send_signal(signal.SIGCONT)
+    assert zombie.wait() == 7, zombie.said
+    assert seen(settings, table) == [1, 2, 3, 4, 5]
+    assert heir.stop() == 0, heir.said
+
+
+def test_another_source_with_our_server_id_is_named(cdc_settings, start, stored, unique) -> None:
+    one = cdc_settings(source={"server_id": 77_001})
+    other = cdc_settings(f"{unique}_x", source={"server_id": 77_001})
+    first = start(one)
+    until(lambda: stored(one).position, "the first position")
+    second = start(other)
+    assert first.wait() == 6, first.said
+    assert "duplicate-reader" in first.said
+    assert "server_id" in first.said
+    assert second.stop() == 0, second.said

@@ -1,0 +1,129 @@
+"""The position record, the topics, and what idle tables do to them."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from cdc_process import execute
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, ResourceType
+
+from cdc.last_seq import highest_seq
+from cdc.topics import Topics
+from runner import until
+from schemas.errors import TopicMismatchError
+from topic import read_topics
+
+pytestmark = pytest.mark.stack
+
+
+def test_the_record_and_the_topics(cdc_settings, start, stored, mysql, table, kafka) -> None:
+    settings = cdc_settings()
+    name, topic = settings.source.name, f"{settings.source.name}.{table}.t"
+    running = start(settings)
+    until(lambda: stored(settings).position, "the first position")
+    with mysql.connect(database=table) as connection, connection.cursor() as cursor:
+        execute(connection, "INSERT INTO t VALUES (1, 1), (2, 2)")
+        until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 2, "two rows")
+        cursor.execute("SELECT @@server_uuid")
+        uuid = cursor.fetchone()[0]
+    assert running.stop() == 0, running.said
+    position = stored(settings).position
+    assert position.server_uuid == uuid
+    assert uuid in position.gtid_set
+    assert position.file.startswith("bin.")
+    assert position.partitions == {topic: 3}
+    assert highest_seq(settings, Topics(settings.kafka, name).of_source()) == position.seq
+    configs = config_of(kafka.bootstrap_servers, [topic, f"{name}.__positions", f"{name}.__deadletter"])
+    assert (
+        configs[topic]
+        | {
+            "cleanup.policy": "compact",
+            "min.compaction.lag.ms": "86400000",
+            "delete.retention.ms": "604800000",
+            "max.message.bytes": str((8 << 20) + 65536),
+        }
+        == configs[topic]
+    )
+    assert configs[f"{name}.__positions"]["cleanup.policy"] == "compact"
+    assert configs[f"{name}.__deadletter"]["max.message.bytes"] == str(2 * ((8 << 20) + 65536))
+
+
+def config_of(servers: str, topics: list[str]) -> dict[str, dict[str, str]]:
+    client = AdminClient({"bootstrap.servers": servers})
+    futures = client.describe_configs([ConfigResource(ResourceType.TOPIC, topic) for topic in topics])
+    return {r.name: {key: entry.value for key, entry in future.result(10).items()} for r, future in futures.items()}
+
+
+def test_idle_tables_move_the_position(cdc_settings, start, stored, mysql, table, unique) -> None:
+    settings = cdc_settings()
+    running = start(settings)
+    first = until(lambda: stored(settings).position, "the first position")
+    elsewhere = f"e{unique[-12:]}"
+    with mysql.connect() as connection:
+        execute(connection, f"CREATE DATABASE {elsewhere}", f"CREATE TABLE {elsewhere}.x (id INT PRIMARY KEY)")
+        try:
+            execute(connection, f"INSERT INTO {elsewhere}.x VALUES (1)")
+            until(lambda: stored(settings).position.gtid_set != first.gtid_set, "a moved position")
+        finally:
+            execute(connection, f"DROP DATABASE {elsewhere}")
+    assert stored(settings).position.seq == first.seq
+    assert running.stop() == 0, running.said
+
+
+def test_another_partition_count_stops(cdc_settings, start, stored, kafka, table) -> None:
+    settings = cdc_settings()
+    running = start(settings)
+    until(lambda: stored(settings).position, "the first position")
+    assert running.stop() == 0
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    topic = f"{settings.source.name}.{table}.t"
+    for future in client.create_partitions([NewPartitions(topic, 5)]).values():
+        future.result(10)
+    again = start(settings)
+    assert again.wait() == 6, again.said
+    assert "topic-mismatch" in again.said
+    assert "5 partitions" in again.said
+
+
+def test_a_deleted_topic_stops(cdc_settings, start, stored, kafka, table) -> None:
+    settings = cdc_settings()
+    running = start(settings)
+    until(lambda: stored(settings).position, "the first position")
+    assert running.stop() == 0
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    topic = f"{settings.source.name}.{table}.t"
+    for future in client.delete_topics([topic]).values():
+        future.result(10)
+    until(lambda: topic not in Topics(settings.kafka, settings.source.name).of_source(), "the topic's end")
+    again = start(settings)
+    assert again.wait() == 6, again.said
+    assert "is gone" in again.said
+    with pytest.raises(TopicMismatchError):
+        Topics(settings.kafka, settings.source.name).ensure({topic: 3}, pinned={topic: 3})
+
+
+def test_seq_grows_over_a_lost_position(cdc_settings, start, stored, mysql, table, kafka) -> None:
+    """Somebody deletes the position record: the new epoch begins above everything in the topics."""
+    settings = cdc_settings()
+    name, topic = settings.source.name, f"{settings.source.name}.{table}.t"
+    running = start(settings)
+    until(lambda: stored(settings).position, "the first position")
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+    until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 1, "the row")
+    assert running.stop() == 0
+    before = stored(settings).position.seq
+    forget(kafka.bootstrap_servers, f"{name}.__positions")
+    assert stored(settings).position is None
+    again = start(settings)
+    position = until(lambda: stored(settings).position, "a new position")
+    assert position.seq >> 39 > before >> 39
+    assert again.stop() == 0
+    assert "starts for the first time" in again.said
+
+
+def forget(servers: str, topic: str) -> None:
+    client = Producer({"bootstrap.servers": servers})
+    client.produce(topic, key=orjson.dumps("position"), value=None, partition=0)
+    assert client.flush(10) == 0

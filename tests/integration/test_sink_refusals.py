@@ -1,0 +1,240 @@
+"""What the sink does not go on from: each with its exit code, and nothing written."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from events import STEP
+from sink_world import World, reason, status
+
+from runner import Pipeline, until
+from schemas.errors import ExitCode
+from servers import Servers
+from stack.ports import free_port
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def world(servers: Servers, make_pipeline: Callable[..., Pipeline], unique: str) -> Iterator[World]:
+    found = World(servers, make_pipeline, unique)
+    yield found
+    found.close()
+
+
+def refused(world: World, code: ExitCode, *texts: str, pipeline: Pipeline | None = None) -> None:
+    """The sink ends with this exit code, and says these things."""
+    sink = pipeline or world.sink(ready=False)
+    world.pipeline = None
+    assert sink.wait("sink", 60) == code
+    for text in texts:
+        assert text in sink.log("sink").replace("\n", " ")
+
+
+def run_once(world: World, **config: str) -> None:
+    world.source.table(**config)
+    world.put(*({"id": n, "note": "x"} for n in range(30)))
+    sink = world.sink()
+    world.await_equal()
+    assert sink.stop("sink") == 0
+    world.pipeline = None
+
+
+def test_an_index_of_that_name_is_there(world: World) -> None:
+    world.source.table()
+    world.put({"id": 1, "note": "x"})
+    world.client.indices.create(index=world.alias())
+    refused(world, ExitCode.UNSAFE, "index-foreign", "is not this pipeline's index")
+    world.client.indices.refresh(index=world.alias())
+    assert world.client.count(index=world.alias())["count"] == 0
+    world.client.indices.delete(index=world.alias())
+
+
+def test_an_alias_of_that_name_leads_to_somebody_elses_index(world: World) -> None:
+    world.source.table()
+    world.put({"id": 1, "note": "x"})
+    world.client.indices.create(index=f"{world.name}-theirs", aliases={world.alias(): {}})
+    refused(world, ExitCode.UNSAFE, "index-foreign", "was not made by tidemark")
+    world.client.indices.delete(index=f"{world.name}-theirs")
+
+
+def test_another_pipelines_index(world: World) -> None:
+    world.source.table()
+    meta = {"tidemark": {"format": 1, "source": "other", "table": "shop.orders", "topic": "x", "table_version": 1}}
+    world.client.indices.create(index=f"{world.alias()}.000001", aliases={world.alias(): {}}, mappings={"_meta": meta})
+    refused(world, ExitCode.UNSAFE, "it belongs to other")
+
+
+def test_two_tables_with_one_index(world: World) -> None:
+    world.source.table()
+    world.source.table("shop.other")
+    same = {"tables": {name: {"index": f"{world.name}-same"} for name in ("shop.orders", "shop.other")}}
+    refused(world, ExitCode.USAGE, "the same index", pipeline=world.sink(ready=False, sink=same))
+    world.client.indices.delete(index=f"{world.name}-same.000001", ignore_unavailable=True)
+
+
+def test_a_name_that_no_index_can_have(world: World) -> None:
+    world.source.table()
+    bad = {"tables": {"shop.orders": {"index": "Orders"}}}
+    refused(world, ExitCode.USAGE, "cannot be the name of an index", pipeline=world.sink(ready=False, sink=bad))
+
+
+def test_the_index_is_deleted_while_the_sink_runs(world: World) -> None:
+    world.source.table()
+    sink = world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    world.client.indices.delete(index=f"{world.alias()}.000001")
+    world.source.publish({"id": 2, "note": "y"})
+    refused(world, ExitCode.UNSAFE, "index-missing", pipeline=sink)
+    refused(world, ExitCode.UNSAFE, "index-missing", "is gone, though the group")
+    assert not world.client.indices.exists(index=world.alias())
+
+
+def test_the_group_was_deleted(world: World) -> None:
+    run_once(world)
+    group = f"{world.name}-sink"
+    world.source.admin.delete_consumer_groups([group])[group].result(30)
+    refused(world, ExitCode.POSITION_LOST, "offsets-lost", "yet the index holds documents")
+
+
+def test_the_topic_was_deleted_and_made_again(world: World) -> None:
+    run_once(world)
+    # A group that is idle keeps its offsets only by luck: Kafka drops those of a topic that goes.
+    commits = world.commits()
+    delete_topic(world, world.alias())
+    world.source.make_topic(world.alias(), world.source.partitions)
+    world.put(*({"id": n, "note": "again"} for n in range(100, 200)))
+    alter_offsets(world, {number: (part.offset, part.metadata) for number, part in commits.items()})
+    refused(world, ExitCode.POSITION_LOST, "a topic of this name that was deleted")
+
+
+def test_the_topic_is_deleted_and_made_again_while_the_sink_runs(world: World) -> None:
+    world.source.table()
+    sink = world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    delete_topic(world, world.alias())
+    world.source.make_topic(world.alias(), world.source.partitions)
+    refused(world, ExitCode.POSITION_LOST, "offsets-lost", pipeline=sink)
+
+
+def test_the_topic_is_deleted_while_the_sink_runs(world: World) -> None:
+    world.source.table()
+    sink = world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    delete_topic(world, world.alias())
+    refused(world, ExitCode.POSITION_LOST, "the topic was deleted", pipeline=sink)
+
+
+def test_the_records_at_the_offset_are_gone(world: World) -> None:
+    run_once(world, **{"cleanup.policy": "delete"})  # Kafka removes no records by hand from a compacted topic
+    world.put(*({"id": n, "note": "more"} for n in range(100, 130)))
+    ends = world.ends()
+    doomed = [TopicPartition(world.alias(), number, end) for number, end in ends.items()]
+    for future in world.source.admin.delete_records(doomed).values():
+        future.result(30)
+    refused(world, ExitCode.POSITION_LOST, "the records at the committed offset are gone")
+
+
+def test_a_record_past_the_offset_is_older_than_the_one_below(world: World) -> None:
+    run_once(world)
+    world.source.transact(lambda: [world.source.put({"id": n, "note": "?"}, seq=STEP) for n in range(20)])
+    refused(world, ExitCode.POSITION_LOST, "is older (seq 1024) than the one below it")
+
+
+def test_offsets_of_somebody_else(world: World) -> None:
+    world.source.table()
+    world.put(*({"id": n, "note": "x"} for n in range(30)))
+    alter_offsets(world, dict.fromkeys(range(3), (1, "mine")))
+    refused(world, ExitCode.POSITION_LOST, "was not written by a sink")
+
+
+def test_the_next_unread_record_is_older_than_deletes_are_kept(world: World) -> None:
+    world.source.table(**{"delete.retention.ms": "3000"})
+    world.put(*({"id": n, "note": "x"} for n in range(30)))
+    time.sleep(3.5)
+    sink = world.sink()
+    world.await_equal()  # from the very start, old records are no danger
+    assert sink.stop("sink") == 0
+    world.put(*({"id": n, "note": "y"} for n in range(30)))
+    time.sleep(3.5)
+    refused(world, ExitCode.POSITION_LOST, "deletes older than 3 s may be gone")
+
+
+def test_a_foreign_record(world: World) -> None:
+    world.source.table()
+    world.source.transact(lambda: world.source.produce(world.alias(), 0, b'{"id":1}', b'{"hello":1}'))
+    refused(world, ExitCode.UNSAFE, "not a change event", "at offset 0")
+
+
+def test_elasticsearch_cannot_be_reached_at_start(world: World) -> None:
+    world.source.table()
+    sink = world.sink(
+        ready=False, elasticsearch={"urls": [f"http://127.0.0.1:{free_port()}"]}, service={"start_timeout_s": 3}
+    )
+    refused(world, ExitCode.UNREACHABLE, "Elasticsearch does not answer", pipeline=sink)
+
+
+STATES = ["no topics", "idle", "no elasticsearch", "no kafka", "blocked", "unknown version", "before a barrier"]
+
+
+@pytest.mark.parametrize(("state", "number"), [*((state, signal.SIGTERM) for state in STATES), ("idle", signal.SIGINT)])
+def test_asked_to_stop(world: World, state: str, number: signal.Signals) -> None:
+    sink = in_state(world, state)
+    began = time.monotonic()
+    sink.running("sink").process.send_signal(number)
+    world.pipeline = None
+    assert sink.wait("sink", 20) == 0
+    assert time.monotonic() - began < 10
+    if state == "idle":
+        assert world.committed() == world.ends()
+
+
+def in_state(world: World, state: str) -> Pipeline:
+    if state == "no topics":
+        return world.sink()
+    world.source.table()
+    world.put({"id": 1, "note": "x"})
+    if state in ("no elasticsearch", "no kafka"):
+        nobody = f"127.0.0.1:{free_port()}"
+        sections = (
+            {"elasticsearch": {"urls": [f"http://{nobody}"]}}
+            if state == "no elasticsearch"
+            else {"kafka": {"bootstrap_servers": nobody}}
+        )
+        sink = world.sink(ready=False, **sections)
+        until(lambda: status(sink), "it has begun")
+        time.sleep(1)
+        return sink
+    sink = world.sink()
+    world.await_equal()
+    if state in ("blocked", "before a barrier"):
+        world.client.indices.add_block(index=f"{world.alias()}.000001", block="write")
+        if state == "blocked":
+            world.source.publish({"id": 2, "note": "y"})
+        else:
+            world.source.transact(world.source.barrier)
+        until(lambda: reason(sink), "it waits")
+    if state == "unknown version":
+        world.source.table(version=2, announce=False)
+        world.source.publish({"id": 2, "note": "y"})
+        until(lambda: "version 2" in reason(sink), "it waits")
+    return sink
+
+
+def delete_topic(world: World, name: str) -> None:
+    world.source.admin.delete_topics([name])[name].result(30)
+    until(lambda: name not in world.source.admin.list_topics(timeout=10).topics, "the topic is gone")
+
+
+def alter_offsets(world: World, offsets: dict[int, tuple[int, str]]) -> None:
+    parts = [TopicPartition(world.alias(), number, offset, text) for number, (offset, text) in offsets.items()]
+    request = ConsumerGroupTopicPartitions(f"{world.name}-sink", parts)
+    for future in world.source.admin.alter_consumer_group_offsets([request]).values():
+        future.result(30)

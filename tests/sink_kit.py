@@ -1,0 +1,63 @@
+"""Parts and items for tests of the sink without Kafka."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from ops.settings import SinkSettings
+from schemas.deadletter import DeadLetter
+from schemas.record import Kind
+from sink.bulk import Bound
+from sink.lease import Lease
+from sink.offsets import Mark
+from sink.part import Item, Part
+from sink.settle import Settler, Tools
+from sink.trouble import Fault, Troubles
+
+BASE = 1 << 50
+
+
+class Letters:
+    """Keeps the letters; `fails` many times it does not."""
+
+    def __init__(self, fails: Sequence[Exception] = ()) -> None:
+        self.written: list[DeadLetter] = []
+        self.fails = list(fails)
+
+    def write(self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool]) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
+        self.written += letters
+
+
+def part_of(number: int = 0, start: int = 0, topic: str = "shop.shop.orders") -> Part:
+    return Part(
+        topic=topic, number=number, topic_id="uuid", table="shop.orders", alias=topic, start=Mark(start, 0), began_ms=0
+    )
+
+
+def item_of(part: Part, offset: int, key: str, seq: int, *, delete: bool = False, note: Any = "n") -> Item:
+    """An item, opened in its part."""
+    part.offsets.opened(offset, seq)
+    after = None if delete else {"id": key, "note": note}
+    value = None if delete else orjson.dumps({"after": after})
+    return Item(
+        part=part, offset=offset, kind=Kind.DELETE if delete else Kind.UPSERT, key=key, seq=seq, after=after, version=1,
+        below=0, ts_ms=1000 + offset, kafka_key=orjson.dumps({"id": key}), value=value, size=len(value or b"") + 10,
+    )  # fmt: skip
+
+
+def tools_of(client: Any, **overrides: Any) -> Tools:
+    defaults: dict[str, Any] = {
+        "client": client, "settings": SinkSettings(lanes=2, linger_s=0.01), "lease": Lease(), "troubles": Troubles(),
+        "fault": Fault(), "letters": Letters(), "verify": lambda _alias: None,
+    }  # fmt: skip
+    return Tools(**{**defaults, **overrides})
+
+
+def settler_of(tools: Tools) -> Settler:
+    return Settler("lane", tools, Bound(tools.settings.max_batch_bytes), threading.Event())

@@ -1,0 +1,143 @@
+"""A source that plays cdc, sink processes, and what the index ought to hold."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from elasticsearch import Elasticsearch
+from events import Source
+
+from runner import Pipeline, until
+from schemas.key import document_id, kafka_key, key_text
+from servers import Servers
+
+
+class World:
+    """One source, one configuration. `rows`: table -> _id -> row, as the index ought to be."""
+
+    def __init__(self, servers: Servers, make_pipeline: Callable[..., Pipeline], name: str) -> None:
+        self.name = name
+        self.servers = servers
+        self._make = make_pipeline
+        self.source = Source(bootstrap_servers=servers.kafka.bootstrap_servers, name=name)
+        self.client: Elasticsearch = servers.elastic.client()
+        self.rows: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self.pipeline: Pipeline | None = None
+
+    def sink(self, *, ready: bool = True, env: Mapping[str, str] | None = None, **sections: dict[str, Any]) -> Pipeline:
+        """Another sink process."""
+        pipeline = self._make(self.name, **sections)
+        pipeline.start("sink", ready=ready, env=env)
+        self.pipeline = pipeline
+        return pipeline
+
+    def alias(self, table: str = "shop.orders") -> str:
+        return self.source.tables[table].topic
+
+    def put(self, *rows: Mapping[str, Any], table: str = "shop.orders") -> None:
+        self.source.publish(*rows, table=table)
+        for row in rows:
+            self.rows.setdefault(table, {})[self.id(row, table)] = row
+
+    def delete(self, *rows: Mapping[str, Any], table: str = "shop.orders", **how: bool) -> None:
+        self.source.transact(lambda: [self.source.delete(row, table, **how) for row in rows])
+        for row in rows:
+            self.rows[table].pop(self.id(row, table), None)
+
+    def id(self, row: Mapping[str, Any], table: str = "shop.orders") -> str:
+        key = kafka_key({name: row[name] for name in self.source.tables[table].primary_key})
+        return document_id(key_text(key))
+
+    def documents(self, table: str = "shop.orders") -> dict[str, dict[str, Any]]:
+        """Every document of a table by _id, `_cdc` included; none if there is no index."""
+        alias = self.alias(table)
+        if not self.client.indices.exists(index=alias):
+            return {}
+        self.client.indices.refresh(index=alias)
+        found: dict[str, dict[str, Any]] = {}
+        after = None
+        while True:
+            page = self.client.search(
+                index=alias, size=5000, sort=["_cdc.key", "_cdc.seq"], search_after=after, version=True
+            )["hits"]["hits"]
+            for hit in page:
+                assert hit["_version"] == hit["_source"]["_cdc"]["seq"]
+                found[hit["_id"]] = hit["_source"]
+            if not page:
+                return found
+            after = page[-1]["sort"]
+
+    def shown(self, table: str = "shop.orders") -> dict[str, dict[str, Any]]:
+        return {
+            name: {k: v for k, v in source.items() if k != "_cdc"} for name, source in self.documents(table).items()
+        }
+
+    def await_equal(self, table: str = "shop.orders", timeout_s: float = 60) -> None:
+        """Wait until all is committed, then compare."""
+        self.await_committed(table, timeout_s)
+        assert self.shown(table) == self.rows.get(table, {})
+
+    def await_committed(self, table: str = "shop.orders", timeout_s: float = 60) -> None:
+        def caught_up() -> bool:
+            if self.pipeline:
+                self.pipeline.check()
+            return self.committed(table) == self.ends(table)
+
+        until(caught_up, f"everything of {table} is committed", timeout_s)
+
+    def ends(self, table: str = "shop.orders") -> dict[int, int]:
+        """Last stable offsets."""
+        config = {
+            "bootstrap.servers": self.servers.kafka.bootstrap_servers,
+            "group.id": "t",
+            "isolation.level": "read_committed",
+        }
+        consumer = Consumer(config)
+        try:
+            parts = [TopicPartition(self.alias(table), number) for number in range(self.source.partitions)]
+            return {part.partition: consumer.get_watermark_offsets(part, timeout=10)[1] for part in parts}
+        finally:
+            consumer.close()
+
+    def commits(self, table: str = "shop.orders") -> dict[int, TopicPartition]:
+        group = f"{self.name}-sink"
+        found = self.source.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(10)
+        return {part.partition: part for part in found.topic_partitions if part.topic == self.alias(table)}
+
+    def committed(self, table: str = "shop.orders") -> dict[int, int]:
+        return {number: part.offset for number, part in self.commits(table).items()}
+
+    def close(self) -> None:
+        if self.pipeline:
+            self.pipeline.close()
+        self.client.options(ignore_status=404).indices.delete(
+            index=[f"{self.alias(table)}.000001" for table in self.source.tables] or ["none-at-all"],
+            ignore_unavailable=True,
+        )
+        self.client.close()
+        self.source.close()
+
+
+def status(sink: Pipeline) -> dict[str, Any]:
+    """What the sink says about itself; empty while its port is not open."""
+    connection = http.client.HTTPConnection(sink.listen["sink"], timeout=5)
+    try:
+        connection.request("GET", "/status", headers={"Host": "localhost"})
+        found: dict[str, Any] = orjson.loads(connection.getresponse().read())
+    except OSError:
+        return {}
+    finally:
+        connection.close()
+    return found
+
+
+def reason(sink: Pipeline) -> str:
+    return str(status(sink).get("reason", ""))
+
+
+def ready(sink: Pipeline) -> bool:
+    return bool(status(sink).get("ready"))

@@ -1,0 +1,181 @@
+"""The policy for statements: what stops, what goes on, what is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from cdc.checks import Inspected
+from cdc.ddl import DdlPolicy
+from cdc.definition import ColumnFacts, Definition
+from cdc.inventory import TableFacts
+from cdc.route import TableFilter, TableRouter
+from cdc.server import Server
+from cdc.source.seam import Batch, Ddl, DdlKind
+from ops.settings import Settings
+from schemas.errors import DdlError
+from schemas.position import Position
+from schemas.table import Column, ColumnType, Table
+
+SERVER = Server(version=(9, 7), text="9.7", mariadb=False, uuid="u", gtids=True)
+AT = Position(gtid_set="", file="bin.1", pos=4, server_uuid="u", seq=0)
+
+
+def definition(*names: str, filled: tuple[str, ...] = ()) -> Definition:
+    columns = tuple(ColumnFacts(name=n, type="int", nullable=n != "id", filled=n in (*filled, "id")) for n in names)
+    return Definition(columns=columns, primary_key=("id",))
+
+
+class World:
+    """What the server would say, changed by the tests."""
+
+    def __init__(self, on_ddl: str = "stop", stored: dict[str, Definition] | None = None) -> None:
+        self.tables = {"d.t": definition("id", "a")}
+        self.refused: dict[str, tuple[str, str]] = {}
+        self.on_ddl = on_ddl
+        self.stored = dict(stored or {})
+        self.layouts: dict[str, Table] = {}
+        self.router = TableRouter("s", TableFilter(["d.*"]), topics={}, pinned={}, count=lambda _t: 1)
+
+    def policy(self) -> DdlPolicy:
+        settings = Settings.model_validate({"source": {"name": "s"}, "cdc": {"on_ddl": self.on_ddl}})
+        return DdlPolicy(settings, self.router, known=self.layouts, stored=self.stored, look=self.look)
+
+    def look(self) -> tuple[Inspected, dict[str, Definition]]:
+        facts = tuple(TableFacts(db="d", name=n.split(".")[1], engine="InnoDB", keyed=True) for n in self.tables)
+        return Inspected(server=SERVER, tables=facts, refused=self.refused, findings=()), dict(self.tables)
+
+    def judge(self, policy: DdlPolicy, *args: Any, **options: Any) -> None:
+        """Judge, and keep the notes as Kafka would."""
+        for key, value in policy.judge(batch(*args, **options)):
+            name = orjson.loads(key)["definition"]
+            if value is None:
+                self.stored.pop(name, None)
+            else:
+                self.stored[name] = Definition.from_json(orjson.loads(value))
+
+
+def batch(statement: str = "", *tables: str, kind: DdlKind = DdlKind.OTHER, layouts: tuple[Table, ...] = ()) -> Batch:
+    ddl = (
+        Ddl(kind=kind, db="d", tables=tables, statement=statement, gtid="", file="bin.1", pos=9) if statement else None
+    )
+    return Batch(records=(), position=AT, ddl=ddl, tables=layouts)
+
+
+def layout(version: int, *names: str) -> Table:
+    columns = tuple(Column(name=n, type=ColumnType.INT, nullable=n != "id") for n in names)
+    return Table(db="d", name="t", version=version, columns=columns, primary_key=("id",), topic="s.d.t")
+
+
+def test_a_nullable_column_goes_on_and_is_remembered() -> None:
+    world = World()
+    policy = world.policy()
+    world.judge(policy)
+    world.tables["d.t"] = definition("id", "a", "b")
+    world.judge(policy, "ALTER TABLE t ADD b INT", "d.t")
+    assert [c.name for c in world.stored["d.t"].columns] == ["id", "a", "b"]
+
+
+def test_a_column_with_a_default_stops_again_after_a_restart_and_goes_on_when_ignored_once() -> None:
+    world = World()
+    world.judge(world.policy())
+    world.tables["d.t"] = definition("id", "a", "b", filled=("b",))
+    for _ in range(2):
+        with pytest.raises(DdlError, match=r"d\.t was changed by: ALTER .*column b was added") as caught:
+            world.judge(world.policy(), "ALTER TABLE t ADD b INT DEFAULT 5", "d.t")
+        assert "TIDEMARK_CDC__ON_DDL=ignore" in caught.value.hint
+    world.on_ddl = "ignore"
+    world.judge(world.policy(), "ALTER TABLE t ADD b INT DEFAULT 5", "d.t")
+    world.on_ddl = "stop"
+    world.layouts = {"d.t": layout(1, "id", "a")}
+    policy = world.policy()
+    world.judge(policy, "CREATE INDEX i ON t (a)", "d.t")
+    world.judge(policy, layouts=(layout(2, "id", "a", "b"),))
+
+
+def test_a_change_that_the_declaration_no_longer_shows_is_seen_in_the_layouts() -> None:
+    """cdc lags behind: by the time it meets CREATE, the server shows what a later ALTER made of the table."""
+    world = World()
+    world.tables = {"d.t": definition("id", "b", filled=("b",))}
+    policy = world.policy()
+    world.judge(policy, layouts=(layout(1, "id"),))
+    with pytest.raises(DdlError, match="column b was added"):
+        world.judge(policy, layouts=(layout(2, "id", "b"),))
+
+
+def test_a_table_that_was_dropped_and_made_again_begins_anew() -> None:
+    world = World()
+    world.layouts = {"d.t": layout(1, "id", "a")}
+    policy = world.policy()
+    world.judge(policy)
+    world.tables = {"d.t": definition("id", "z", filled=("z",))}
+    world.judge(policy, "DROP TABLE t", "d.t", kind=DdlKind.EMPTIED)
+    assert "d.t" not in world.stored
+    world.judge(policy, "CREATE TABLE t (...)", "d.t")
+    world.judge(policy, layouts=(layout(2, "id", "z"),))
+    assert world.stored["d.t"].since == 1
+
+
+def test_truncate_keeps_the_declaration() -> None:
+    world = World()
+    policy = world.policy()
+    world.judge(policy)
+    world.judge(policy, "/* x */ truncate table t", "d.t", kind=DdlKind.EMPTIED)
+    assert "d.t" in world.stored
+
+
+@pytest.mark.parametrize(
+    ("statement", "tables", "kind"),
+    [
+        ("RENAME TABLE x TO t", ("d.x", "d.t"), DdlKind.REPLACED),
+        ("ALTER TABLE t DROP PARTITION p", ("d.t",), DdlKind.REPLACED),
+        ("RENAME TABLE t TO other.t", ("d.t", "other.t"), DdlKind.OTHER),
+        ("ALTER TABLE t RENAME other.t", ("d.t", "other.t"), DdlKind.OTHER),
+    ],
+)
+def test_moved_rows_stop(statement: str, tables: tuple[str, ...], kind: DdlKind) -> None:
+    world = World()
+    policy = world.policy()
+    world.judge(policy)
+    with pytest.raises(DdlError, match="moved without row events"):
+        world.judge(policy, statement, *tables, kind=kind)
+
+
+@pytest.mark.parametrize("statement", ["ALTER TABLE t RENAME INDEX a TO b", "ALTER TABLE t RENAME KEY a TO b"])
+def test_renaming_an_index_moves_nothing(statement: str) -> None:
+    world = World()
+    policy = world.policy()
+    world.judge(policy)
+    world.judge(policy, statement, "d.t")
+
+
+def test_a_new_table_that_cannot_be_captured_is_refused_while_others_go_on() -> None:
+    world = World()
+    policy = world.policy()
+    world.judge(policy)
+    world.tables["d.n"] = definition("id")
+    world.refused = {"d.n": ("has no primary key", "")}
+    world.judge(policy, "CREATE TABLE n (id INT)", "d.n")
+    assert not world.router.captures("d", "n")
+    assert world.router.captures("d", "t")
+
+
+def test_a_captured_table_that_can_be_captured_no_longer_stops() -> None:
+    world = World()
+    policy = world.policy()
+    world.judge(policy)
+    world.refused = {"d.t": ("has no primary key", "")}
+    with pytest.raises(DdlError, match="has no primary key now"):
+        world.judge(policy, "ALTER TABLE t DROP PRIMARY KEY", "d.t")
+
+
+def test_other_tables_statements_change_nothing() -> None:
+    world = World()
+    policy = world.policy()
+    world.judge(policy)
+    before = replace(world.stored["d.t"])
+    world.judge(policy, "CREATE TABLE elsewhere.x (id INT)", "elsewhere.x")
+    assert world.stored == {"d.t": before}

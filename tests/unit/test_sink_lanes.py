@@ -1,0 +1,239 @@
+"""Lanes against a scripted cluster."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from elastic_transport import ConnectionError as TransportConnectionError
+from fake_elastic import FakeCluster
+from sink_kit import BASE, Letters, item_of, part_of, settler_of, tools_of
+
+from ops.settings import SinkSettings
+from schemas.errors import IndexMissingError, RefusedError, UnknownOutcomeError, UnreachableError
+from sink.lanes import Lanes
+from sink.lease import Lease
+
+
+def until(check: Callable[[], object], timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_one_lane_held_back_keeps_the_commit_back() -> None:
+    cluster, part = FakeCluster(), part_of()
+    held = threading.Event()
+    cluster.item_rule = lambda _op, target: (
+        (429, "es_rejected_execution_exception") if target["_id"] == "held" and not held.is_set() else None
+    )
+    tools = tools_of(cluster.client(), settings=SinkSettings(lanes=4, linger_s=0))
+    lanes = Lanes(tools)
+    lanes.start()
+    lanes.put(item_of(part, 0, "first", BASE))
+    until(lambda: part.offsets.mark.offset == 1)
+    lanes.put(item_of(part, 1, "held", BASE + 1))
+    others = [f"k{n}" for n in range(500) if hash((part.topic, f"k{n}")) % 4 != hash((part.topic, "held")) % 4]
+    for number, key in enumerate(others):
+        lanes.put(item_of(part, 2 + number, key, BASE + 2 + number))
+    until(lambda: len(cluster.docs) == 1 + len(others))
+    assert part.offsets.mark == (1, BASE)
+    assert tools.troubles.reason.startswith("elasticsearch, lane")
+    held.set()
+    until(lambda: part.offsets.open == 0)
+    assert part.offsets.mark == (2 + len(others), BASE + 1 + len(others))
+    assert "held" in cluster.docs
+    assert not tools.troubles.reason
+    until(lambda: lanes.queued_bytes == 0)
+    lanes.close(5)
+
+
+def test_a_key_never_goes_back_whatever_is_refused_in_between() -> None:
+    cluster, part = FakeCluster(), part_of()
+    calls = {"n": 0}
+
+    def rule(_op: str, target: dict[str, object]) -> tuple[int, str] | None:
+        calls["n"] += 1
+        return (429, "es_rejected_execution_exception") if calls["n"] % 3 == 0 else None
+
+    cluster.item_rule = rule
+    lanes = Lanes(tools_of(cluster.client(), settings=SinkSettings(lanes=3, linger_s=0, max_batch_events=7)))
+    lanes.start()
+    for number in range(300):
+        lanes.put(item_of(part, number, f"k{number % 20}", BASE + number, delete=number % 11 == 0))
+    until(lambda: part.offsets.open == 0, 30)
+    lanes.close(5)
+    for key in range(20):
+        last = max(number for number in range(300) if number % 20 == key)
+        assert cluster.versions[f"k{key}"] == BASE + last
+        assert (f"k{key}" in cluster.docs) == (last % 11 != 0)
+
+
+def test_lost_connections_and_cut_answers_are_sent_again() -> None:
+    cluster, part = FakeCluster(), part_of()
+    failures = [TransportConnectionError("cut"), (503, "master_not_discovered_exception"), (429, "x")]
+    cluster.request_rule = lambda _body: failures.pop() if failures else None
+    settler_of(tools_of(cluster.client())).settle([item_of(part, 0, "a", BASE)])
+    assert cluster.docs["a"][0] == BASE
+    assert part.offsets.mark == (1, BASE)
+
+
+def test_too_large_is_split_down_to_the_one_that_is() -> None:
+    cluster, part, letters = FakeCluster(), part_of(), Letters()
+    cluster.request_rule = lambda body: (413, "") if len(body) > 3000 else None
+    items = [item_of(part, n, f"k{n}", BASE + n, note="x" * (5000 if n == 5 else 300)) for n in range(20)]
+    settler_of(tools_of(cluster.client(), letters=letters)).settle(items)
+    assert len(cluster.docs) == 19
+    assert [(letter.key_text, letter.status) for letter in letters.written] == [("k5", 413)]
+    assert part.offsets.mark.offset == 20
+
+
+def poison(cluster: FakeCluster, *seqs: int) -> None:
+    cluster.item_rule = lambda _op, target: (400, "document_parsing_exception") if target["version"] in seqs else None
+
+
+def test_poison_goes_to_the_dead_letters_and_others_go_on() -> None:
+    cluster, part, letters = FakeCluster(), part_of(), Letters([UnreachableError("kafka is away")])
+    poison(cluster, BASE + 3)
+    settler_of(tools_of(cluster.client(), letters=letters)).settle(
+        [item_of(part, n, f"k{n}", BASE + n) for n in range(6)]
+    )
+    assert sorted(cluster.docs) == ["k0", "k1", "k2", "k4", "k5"]
+    (letter,) = letters.written
+    assert (letter.offset, letter.seq, letter.status, letter.type) == (3, BASE + 3, 400, "document_parsing_exception")
+    assert letter.value
+    assert "quotes" in letter.reason
+    assert part.offsets.mark == (6, BASE + 5)
+
+
+def test_when_the_last_of_a_run_is_poison_the_one_before_is_indexed() -> None:
+    cluster, part, letters = FakeCluster(), part_of(), Letters()
+    poison(cluster, BASE + 3, BASE + 2)
+    settler_of(tools_of(cluster.client(), letters=letters)).settle([item_of(part, n, "k", BASE + n) for n in range(4)])
+    assert cluster.docs["k"][0] == BASE + 1
+    # The newest is written last: in a compacted topic the last letter of a key stands.
+    assert [letter.seq for letter in letters.written] == [BASE + 2, BASE + 3]
+    assert part.offsets.mark == (4, BASE + 3)
+
+
+def test_poison_all_the_way() -> None:
+    cluster, part, letters = FakeCluster(), part_of(), Letters()
+    poison(cluster, BASE, BASE + 1)
+    settler_of(tools_of(cluster.client(), letters=letters)).settle([item_of(part, n, "k", BASE + n) for n in range(2)])
+    assert not cluster.docs
+    assert len(letters.written) == 2
+    assert part.offsets.mark.offset == 2
+
+
+def test_a_good_version_heals_a_key() -> None:
+    cluster, part, letters = FakeCluster(), part_of(), Letters()
+    poison(cluster, BASE)
+    settler = settler_of(tools_of(cluster.client(), letters=letters))
+    settler.settle([item_of(part, 0, "k", BASE)])
+    settler.settle([item_of(part, 1, "k", BASE + 1)])
+    assert cluster.docs["k"][0] == BASE + 1
+
+
+def test_nothing_is_dead_lettered_when_the_alias_was_turned_away() -> None:
+    cluster, part, letters = FakeCluster(), part_of(), Letters()
+    cluster.item_rule = lambda _op, _target: (400, "illegal_argument_exception")
+
+    def verify(alias: str) -> None:
+        raise IndexMissingError("the alias leads elsewhere", where=alias)
+
+    with pytest.raises(IndexMissingError):
+        settler_of(tools_of(cluster.client(), letters=letters, verify=verify)).settle([item_of(part, 0, "k", BASE)])
+    assert not letters.written
+    assert part.offsets.mark.offset == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((401, "security_exception"), RefusedError),
+        ((403, "security_exception"), RefusedError),
+        ((404, "index_not_found_exception"), IndexMissingError),
+        ((400, "index_closed_exception"), IndexMissingError),
+        ((418, "teapot_exception"), UnknownOutcomeError),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_stops_the_sink_commits_what_was_done_and_no_more(
+    answer: tuple[int, str], error: type[Exception], whole: bool
+) -> None:
+    cluster, part = FakeCluster(), part_of()
+    if whole:
+        cluster.request_rule = lambda _body: answer
+    else:
+        cluster.item_rule = lambda _op, target: answer if target["_id"] == "k1" else None
+    with pytest.raises(error):
+        settler_of(tools_of(cluster.client())).settle([item_of(part, n, f"k{n}", BASE + n) for n in range(3)])
+    assert part.offsets.mark.offset == (0 if whole else 1)
+
+
+def test_a_lanes_death_is_the_sinks() -> None:
+    cluster, part = FakeCluster(), part_of()
+    cluster.request_rule = lambda _body: (401, "security_exception")
+    tools = tools_of(cluster.client())
+    lanes = Lanes(tools)
+    lanes.start()
+    lanes.put(item_of(part, 0, "k", BASE))
+
+    def dead() -> bool:
+        try:
+            tools.fault.check()
+        except RefusedError:
+            return True
+        return False
+
+    until(dead)
+    lanes.close(5)
+
+
+def test_items_of_a_partition_that_left_are_not_sent() -> None:
+    cluster, gone, ours = FakeCluster(), part_of(0), part_of(1)
+    gone.owned = False
+    settler_of(tools_of(cluster.client())).settle([item_of(gone, 0, "a", BASE), item_of(ours, 0, "b", BASE)])
+    assert list(cluster.docs) == ["b"]
+    assert gone.offsets.mark.offset == 0
+
+
+def test_nothing_is_sent_while_the_group_is_silent() -> None:
+    cluster, part, lease = FakeCluster(), part_of(), Lease(longest_s=-1)
+    settler = settler_of(tools_of(cluster.client(), lease=lease))
+    worker = threading.Thread(target=lambda: settler.settle([item_of(part, 0, "a", BASE)]))
+    worker.start()
+    time.sleep(0.3)
+    assert not cluster.requests
+    lease._longest_s = 60
+    worker.join(15)
+    assert list(cluster.docs) == ["a"]
+
+
+def test_closing_ends_a_lane_that_retries_and_settles_nothing() -> None:
+    cluster, part = FakeCluster(), part_of()
+    cluster.request_rule = lambda _body: (503, "x")
+    lanes = Lanes(tools_of(cluster.client()))
+    lanes.start()
+    lanes.put(item_of(part, 0, "k", BASE))
+    time.sleep(0.2)
+    began = time.monotonic()
+    lanes.close(5)
+    assert time.monotonic() - began < 2
+    assert part.offsets.mark.offset == 0
+
+
+def test_a_batch_is_bounded_in_items_and_bytes() -> None:
+    cluster, part = FakeCluster(), part_of()
+    settings = SinkSettings(lanes=1, linger_s=0.2, max_batch_events=10, max_batch_bytes=2000)
+    lanes = Lanes(tools_of(cluster.client(), settings=settings))
+    for number in range(35):
+        lanes.put(item_of(part, number, f"k{number}", BASE + number, note="x" * (1 if number < 25 else 900)))
+    lanes.start()
+    until(lambda: part.offsets.open == 0)
+    lanes.close(5)
+    assert max(len(request) for request in cluster.requests) <= 10
+    assert max(len(body) for body in cluster.bodies) <= 2600
