@@ -235,6 +235,7 @@ impl Decoder {
         let (file, pos) = event::parse_rotate(event.body)?;
         if event.flags & ARTIFICIAL_FLAG != 0 {
             // made up by the dump thread to name the file; nothing was read
+            self.breathe();
             if file != self.at.file || pos < self.at.end {
                 self.at.rotate(file, pos);
             }
@@ -250,7 +251,7 @@ impl Decoder {
 
     /// Nothing was logged for a while, or what was is in our GTID set: all up to there has been read.
     fn heartbeat(&mut self, event: &Event) -> Result<()> {
-        self.idle = true;
+        self.breathe();
         let file = event::text(event.body)?;
         let pos = u64::from(event.log_pos);
         let behind = file == self.at.file && pos < self.at.end;
@@ -259,6 +260,12 @@ impl Decoder {
             self.at.rotate(file, pos);
         }
         Ok(())
+    }
+
+    /// The stream flows though nothing comes: a batch says so, even where the position has not moved.
+    fn breathe(&mut self) {
+        self.idle = true;
+        self.moved = true;
     }
 
     // Rows

@@ -7,6 +7,8 @@ use crate::json;
 const NAMES: [&str; 8] =
     ["", "POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION"];
 const DEEPEST: usize = 200;
+const PLAIN_DIGITS: i32 = 15; // beyond these MySQL writes an exponent
+const PLAIN_WIDTH: usize = 25;
 
 pub fn write(out: &mut Vec<u8>, raw: &[u8]) -> Result<()> {
     let mut cursor = Cursor::new(raw);
@@ -106,20 +108,43 @@ impl Wkb<'_, '_> {
     }
 }
 
-/// The shortest digits; plain from 10^-4 to 10^16, with an exponent of two digits and its sign outside.
+/// The shortest digits that read back, laid out as `my_gcvt` in MySQL's `strings/dtoa.cc` does.
 fn coordinate(out: &mut Vec<u8>, value: f64) {
     let text = format!("{:e}", value.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let digits = digits.trim_end_matches('0');
+    let point = exponent.parse::<i32>().unwrap_or_default() + 1;
+    let start = out.len();
     if value.is_sign_negative() {
         out.push(b'-');
     }
-    if (-4..16).contains(&exponent) {
-        out.extend_from_slice(format!("{}", value.abs()).as_bytes());
+    if digits.is_empty() {
+        out.push(b'0');
+    } else if point <= 0 {
+        let zeros = "0".repeat(point.unsigned_abs() as usize);
+        out.extend_from_slice(format!("0.{zeros}{digits}").as_bytes());
+        if point <= -PLAIN_DIGITS || out.len() - start > PLAIN_WIDTH {
+            out.truncate(start + usize::from(value.is_sign_negative()));
+            scientific(out, digits, point);
+        }
+    } else if point > PLAIN_DIGITS && digits.len() <= point as usize {
+        scientific(out, digits, point);
     } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
+        let (whole, rest) = digits.split_at(digits.len().min(point as usize));
+        out.extend_from_slice(whole.as_bytes());
+        out.resize(out.len() + point as usize - whole.len(), b'0');
+        if !rest.is_empty() {
+            out.push(b'.');
+            out.extend_from_slice(rest.as_bytes());
+        }
     }
+}
+
+fn scientific(out: &mut Vec<u8>, digits: &str, point: i32) {
+    let (first, rest) = digits.split_at(1);
+    let between = if rest.is_empty() { "" } else { "." };
+    out.extend_from_slice(format!("{first}{between}{rest}e{}", point - 1).as_bytes());
 }
 
 #[cfg(test)]
@@ -135,9 +160,13 @@ mod tests {
         };
         assert_eq!(text(3.0), "3");
         assert_eq!(text(-0.5), "-0.5");
-        assert_eq!(text(1e22), "1e+22");
-        assert_eq!(text(1.5e-5), "1.5e-05");
-        assert_eq!(text(1e15), "1000000000000000");
+        assert_eq!(text(1e22), "1e22");
+        assert_eq!(text(1.5e-5), "0.000015");
+        assert_eq!(text(1e14), "100000000000000");
+        assert_eq!(text(1e15), "1e15");
+        assert_eq!(text(123456.789), "123456.789");
+        assert_eq!(text(1e-15), "1e-15");
+        assert_eq!(text(-0.0), "-0");
     }
 
     #[test]

@@ -103,11 +103,11 @@ impl Batch {
             .into_pyobject(py)
     }
 
-    /// Topic -> how many records go there.
+    /// Topic -> how many records go there that are no tombstones.
     fn topics(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
         let mut counts = vec![0_usize; self.inner.topics.len()];
         for record in &self.inner.records {
-            counts[record.topic] += 1;
+            counts[record.topic] += usize::from(record.value.is_some());
         }
         let found = PyDict::new(py);
         for (topic, count) in self.inner.topics.iter().zip(counts) {
@@ -116,13 +116,14 @@ impl Batch {
         Ok(found.unbind())
     }
 
-    /// What `cdc.runs.runs` gives: `(topic, messages)`, and between them the numbers of records with headers.
+    /// What `cdc.runs.runs` gives: `(topic, partition, messages)`, and between them the numbers of records with headers.
     fn runs(slf: Py<Batch>, py: Python<'_>, longest: usize) -> Runs {
         let topics = slf.get().inner.topics.iter().map(|topic| PyString::new(py, topic).unbind()).collect();
         let key = |text| PyString::intern(py, text).unbind();
         Runs {
-            waiting: slf.get().inner.topics.iter().map(|_| Vec::new()).collect(),
-            names: [key("key"), key("value"), key("partition")],
+            waiting: Vec::new(),
+            places: vec![Vec::new(); slf.get().inner.topics.len()],
+            names: [key("key"), key("value")],
             topics,
             batch: slf,
             next: 0,
@@ -131,13 +132,20 @@ impl Batch {
     }
 }
 
-/// Topics may overtake one another, records of one topic do not.
+struct Waiting {
+    topic: usize,
+    partition: u32,
+    numbers: Vec<usize>,
+}
+
+/// Partitions may overtake one another, records of one partition do not.
 #[pyclass]
 pub struct Runs {
     batch: Py<Batch>,
     topics: Vec<Py<PyString>>,
-    names: [Py<PyString>; 3],
-    waiting: Vec<Vec<usize>>,
+    names: [Py<PyString>; 2],
+    waiting: Vec<Waiting>,
+    places: Vec<Vec<Option<usize>>>, // by topic and partition
     next: usize,
     longest: usize,
 }
@@ -149,41 +157,54 @@ impl Runs {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        while let Some(record) = self.batch.get().inner.records.get(self.next) {
-            let full = self.waiting[record.topic].len() >= self.longest;
-            if full || (record.header.is_some() && !self.waiting[record.topic].is_empty()) {
-                return self.run(py, record.topic).map(Some);
+        while let Some(record) = self.batch.get().inner.records.get(self.next).copied() {
+            let place = self.place(&record);
+            let waiting = &mut self.waiting[place].numbers;
+            if waiting.len() >= self.longest || (record.header.is_some() && !waiting.is_empty()) {
+                return self.run(py, place).map(Some);
             }
             let number = self.next;
             self.next += 1;
             if record.header.is_some() {
                 return Ok(Some(number.into_pyobject(py)?.into_any()));
             }
-            self.waiting[record.topic].push(number);
+            waiting.push(number);
         }
-        match self.waiting.iter().position(|numbers| !numbers.is_empty()) {
-            Some(topic) => self.run(py, topic).map(Some),
+        match self.waiting.iter().position(|waiting| !waiting.numbers.is_empty()) {
+            Some(place) => self.run(py, place).map(Some),
             None => Ok(None),
         }
     }
 }
 
 impl Runs {
-    fn run<'py>(&mut self, py: Python<'py>, topic: usize) -> PyResult<Bound<'py, PyAny>> {
-        let batch = self.batch.get();
-        let messages = PyList::empty(py);
-        for number in std::mem::take(&mut self.waiting[topic]) {
-            messages.append(self.message(py, batch, &batch.inner.records[number])?)?;
+    fn place(&mut self, record: &Record) -> usize {
+        let places = &mut self.places[record.topic];
+        let partition = record.partition as usize;
+        if places.len() <= partition {
+            places.resize(partition + 1, None);
         }
-        (&self.topics[topic], messages).into_pyobject(py).map(Bound::into_any)
+        *places[partition].get_or_insert_with(|| {
+            self.waiting.push(Waiting { topic: record.topic, partition: record.partition, numbers: Vec::new() });
+            self.waiting.len() - 1
+        })
     }
 
-    fn message<'py>(&self, py: Python<'py>, batch: &Batch, record: &Record) -> PyResult<Bound<'py, PyDict>> {
-        let [key, value, partition] = &self.names;
-        let message = PyDict::new(py);
-        message.set_item(key, batch.object(py, record.key))?;
-        message.set_item(value, record.value.map(|span| batch.object(py, span)))?;
-        message.set_item(partition, record.partition)?;
-        Ok(message)
+    fn run<'py>(&mut self, py: Python<'py>, place: usize) -> PyResult<Bound<'py, PyAny>> {
+        let batch = self.batch.get();
+        let messages = PyList::empty(py);
+        let Waiting { topic, partition, numbers } = &mut self.waiting[place];
+        for number in std::mem::take(numbers) {
+            messages.append(message(py, batch, &batch.inner.records[number], &self.names)?)?;
+        }
+        (&self.topics[*topic], *partition, messages).into_pyobject(py).map(Bound::into_any)
     }
+}
+
+fn message<'py>(py: Python<'py>, batch: &Batch, record: &Record, names: &[Py<PyString>; 2]) -> PyResult<Bound<'py, PyDict>> {
+    let [key, value] = names;
+    let message = PyDict::new(py);
+    message.set_item(key, batch.object(py, record.key))?;
+    message.set_item(value, record.value.map(|span| batch.object(py, span)))?;
+    Ok(message)
 }

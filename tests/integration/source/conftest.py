@@ -10,12 +10,24 @@ from typing import Any
 import pytest
 from source_reader import SourceReader
 
+from cdc.source.native import MISSING
+
 _SERVER_IDS = itertools.count(100_000 + os.getpid() % 30_000 * 1000)
 
 
+@pytest.fixture(params=["native", "portable"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every test of the source is one of both engines."""
+    if request.param == "native" and MISSING:
+        if os.environ.get("CI"):
+            pytest.fail(MISSING)
+        pytest.skip(f"the native engine is not installed: {MISSING}")
+    return str(request.param)
+
+
 @pytest.fixture
-def reader(mysql: Any, database: str) -> Iterator[SourceReader]:
+def reader(mysql: Any, database: str, engine: str) -> Iterator[SourceReader]:
     """Reads what is done to the test's own database from here on."""
-    found = SourceReader(mysql, database, next(_SERVER_IDS))
+    found = SourceReader(mysql, database, next(_SERVER_IDS), engine)
     yield found
     found.connection.close()
