@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from auditor.op import BARRIER, Barrier, Op
 from auditor.search import Range, Total
+from auditor.sort import sort
 from auditor.store import Store
 from schemas.document import fingerprint
 from schemas.key import document_id
@@ -27,11 +28,6 @@ FROM (SELECT key, any_value(hashed) AS hashed, arg_max(partition, seq) AS partit
              arg_max(ts_ms, seq) AS ts_ms, arg_max(fp, seq) AS fp
       FROM ops GROUP BY key) a
 LEFT JOIN barriers b ON b.partition = a.partition
-"""
-_LIVE = """
-CREATE TABLE live AS
-SELECT row_number() OVER () - 1 AS rank, *, sum(fp) OVER (ROWS UNBOUNDED PRECEDING) AS total
-FROM (SELECT partition, key, hashed, "offset", fp FROM last WHERE op NOT IN ('d', 't') ORDER BY partition, key)
 """
 
 
@@ -91,12 +87,9 @@ class Expected:
         )
         run(_LAST)
         run("DROP TABLE ops")
-        run(_LIVE)
-        found = run("SELECT partition, min(rank), max(rank) + 1 FROM live GROUP BY partition")
-        self._span = {partition: Range(partition, low, high) for partition, low, high in found}
+        self._span, self._total_fp = sort(self._store, self._partitions)
+        self._total = max((part.high for part in self._span.values()), default=0)
         self.deleted = dict(run("SELECT partition, count(*) FROM last WHERE op IN ('d', 't') GROUP BY partition"))
-        [(self._total, total_fp)] = run("SELECT count(*), coalesce(max(total), 0) FROM live")
-        self._total_fp = int(total_fp)
 
     @property
     def roots(self) -> list[Range]:
@@ -159,7 +152,7 @@ class Expected:
 
     def gone(self, chunk: int) -> Iterator[list[str]]:
         """Keys whose last operation leaves no document, in chunks."""
-        self._store.run("CREATE TABLE IF NOT EXISTS gone AS SELECT key FROM last WHERE op IN ('d', 't') ORDER BY key")
+        self._store.run("CREATE TABLE IF NOT EXISTS gone AS SELECT key FROM last WHERE op IN ('d', 't')")
         for start in range(0, sum(self.deleted.values()), chunk):
             rows = self._store.run("SELECT key FROM gone WHERE rowid >= $1 AND rowid < $2", [start, start + chunk])
             yield [key.decode() for (key,) in rows]

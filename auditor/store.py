@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import duckdb
 
+from schemas.errors import InconclusiveError
+
 
 class Store:
     """One database in a temporary folder, gone when closed. Keys and ids are BLOBs: their order is bytewise."""
@@ -16,6 +18,7 @@ class Store:
     def __init__(self, memory_bytes: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tidemark-audit-")
         place = Path(self._folder.name)
+        self.memory_bytes = memory_bytes
         self._connection = duckdb.connect(
             str(place / "keys.duckdb"),
             config={
@@ -26,15 +29,22 @@ class Store:
         )
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement; all of its rows."""
-        found: list[tuple[Any, ...]] = self._connection.execute(sql, list(parameters)).fetchall()
+        """Run one statement; all of its rows. Raises `InconclusiveError` if memory or disk are too small for it."""
+        try:
+            found: list[tuple[Any, ...]] = self._connection.execute(sql, list(parameters)).fetchall()
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            raise InconclusiveError(
+                f"the keys cannot be sorted: {str(error).splitlines()[0]}",
+                where=self._folder.name,
+                hint="Raise [audit] memory, or give TMPDIR more room.",
+            ) from error
         return found
 
     def insert(self, table: str, types: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
         """Append whole columns: a hundred times as fast as row by row."""
         if columns and columns[0]:
             values = ", ".join(f"unnest(${number}::{kind}[])" for number, kind in enumerate(types, 1))
-            self._connection.execute(f"INSERT INTO {table} SELECT {values}", list(columns))
+            self.run(f"INSERT INTO {table} SELECT {values}", columns)
 
     def close(self) -> None:
         self._connection.close()

@@ -19,7 +19,7 @@ class Suspect:
 
 
 class Suspects:
-    """Collected while searching, then read in the order of their ids."""
+    """Collected while searching, then read in chunks."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -40,8 +40,7 @@ class Suspects:
         self._store.run("""
             CREATE TABLE judged AS SELECT row_number() OVER () - 1 AS n, * FROM (
               SELECT s.id, l.key, l.partition, l."offset", l.seq, l.op, l.ts_ms
-              FROM (SELECT DISTINCT id FROM suspects) s LEFT JOIN last l ON coalesce(l.hashed, l.key) = s.id
-              ORDER BY s.id)""")
+              FROM (SELECT DISTINCT id FROM suspects) s LEFT JOIN last l ON coalesce(l.hashed, l.key) = s.id)""")
         [(count,)] = self._store.run("SELECT count(*) FROM judged")
         return int(count)
 

@@ -25,6 +25,7 @@ from auditor.store import Store
 from auditor.suspects import Suspects
 from auditor.topic import Topic
 from auditor.window import Windows, windows
+from ops.kafka import admin, topic_ids
 from ops.log import logger
 from schemas.errors import InconclusiveError, LaggingError, TidemarkError
 from schemas.report import AuditStatus, Cost, Finding, FindingClass, TableReport, Window
@@ -100,6 +101,16 @@ class TableAudit:
         if suspects.seal():
             later = Later(store, topic, self._windows.highs, expected.barriers.values())
             self._confirm(suspects, self._judge(stack, later, sink, settled))
+            self._check_topic()
+
+    def _check_topic(self) -> None:
+        """Findings about a topic that was made anew meanwhile are about nothing."""
+        kafka, subject = self._context.settings.kafka, self._subject
+        ids = topic_ids(admin(kafka, self._context.client_id), [subject.topic], kafka.bootstrap_servers)
+        if ids.get(subject.topic) != subject.topic_id:
+            self._counts.clear()
+            self._findings.clear()
+            raise InconclusiveError(f"topic {subject.topic} was deleted or made anew during the audit")
 
     def _read(self, topic: Topic, store: Store) -> Expected:
         expected = Expected(store, self._windows.partitions)
@@ -179,7 +190,7 @@ class TableAudit:
             keys=expected.keys if expected else 0,
             lagging=self._lagging,
             counts=dict(self._counts),
-            findings=self._findings,
+            findings=sorted(self._findings, key=lambda finding: finding.document),
             findings_cut=sum(self._counts.values()) > len(self._findings),
             cost=Cost(
                 events=self._events,

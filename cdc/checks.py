@@ -18,7 +18,7 @@ from cdc.topics import Topics
 from ops.checks import Finding, Severity
 from ops.mysql import connect
 from ops.settings import Settings
-from schemas.errors import ConfigError, PreflightError, TidemarkError, UnreachableError
+from schemas.errors import ConfigError, PreflightError, TidemarkError
 
 _DERIVED_FROM = 1 << 31  # people number their servers from below
 
@@ -129,15 +129,17 @@ def _server_id_findings(connection: Connection, own_id: int | None, where: str) 
 
 def findings(settings: Settings) -> list[Finding]:
     """What the doctor shows of cdc: MySQL, and Kafka's topics. What cannot be reached is a finding too."""
-    return [*_mysql_findings(settings), *_kafka_findings(settings)]
+    kafka = _kafka_findings(settings)
+    answers = all(finding.severity is Severity.OK for finding in kafka)
+    return [*_mysql_findings(settings, with_position=answers), *kafka]
 
 
-def _mysql_findings(settings: Settings) -> list[Finding]:
+def _mysql_findings(settings: Settings, *, with_position: bool) -> list[Finding]:
     try:
         connection = connect(settings.source)
         try:
             seen = inspect(connection, settings, own_id=settings.source.server_id)
-            position = _position_finding(connection, settings, seen.server)
+            position = _position_finding(connection, settings, seen.server) if with_position else []
         finally:
             connection.close()
     except TidemarkError as error:
@@ -151,15 +153,12 @@ def _mysql_findings(settings: Settings) -> list[Finding]:
 
 
 def _position_finding(connection: Connection, settings: Settings, server: Server) -> list[Finding]:
-    """Whether the stored position can be resumed from; nothing if there is none, or Kafka does not tell."""
+    """Whether the stored position can be resumed from."""
     where = settings.source.where
     try:
         stored = PositionStore(settings, Instance.of_this_process()).read().position
-    except UnreachableError:
-        return []  # a finding about Kafka says so
-    if stored is None:
-        return [Finding(check="position", severity=Severity.OK, what="no position is stored yet", where=where)]
-    try:
+        if stored is None:
+            return [Finding(check="position", severity=Severity.OK, what="no position is stored yet", where=where)]
         with asking(where):
             resumable(connection, server, stored, where=where)
     except TidemarkError as error:

@@ -31,6 +31,7 @@ _log = logger(__name__)
 
 _STEP_S = 0.5  # a librdkafka call in C sees no signal, so waiting is cut into pieces
 _ABORT_S = 3
+_CLOSE_S = 1
 #: Half of librdkafka's socket time-out: what is slower may be in flight twice.
 _SLOW_S = 30
 _QUEUE = 100_000  # librdkafka's default for queue.buffering.max.messages
@@ -208,8 +209,12 @@ class Publisher:
 
     def close(self) -> None:
         """Forget everything that is not committed; never waits long."""
-        self._producer.purge()
-        self._producer.flush(1)
+        try:
+            self._producer.purge()
+            self._producer.flush(_CLOSE_S)
+        except KafkaException as error:
+            # A fatal error is raised again by every call; it has been dealt with where it came first.
+            _log.debug("close failed", action="close_failed", reason=str(error))
 
     def __enter__(self) -> Self:
         return self

@@ -36,6 +36,15 @@ def query(connection: Connection, sql: str, args: tuple[Any, ...] = ()) -> list[
         return list(cursor.fetchall())
 
 
+def query_bytes(connection: Connection, sql: str, args: tuple[Any, ...] = ()) -> list[Row]:
+    """Like `query`, with text as bytes: SHOW BINLOG EVENTS shows statements in whatever encoding they were sent."""
+    connection.use_unicode = False
+    try:
+        return query(connection, sql, args)
+    finally:
+        connection.use_unicode = True
+
+
 def variable(connection: Connection, name: str) -> str | None:
     """A global variable as text; None if this version does not have it."""
     try:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from cdc.server import BinlogEnd, Connection, Server, binlog_end, binlog_files, purged, query
+from cdc.server import BinlogEnd, Connection, Server, binlog_end, binlog_files, purged, query_bytes
 from schemas.errors import ConfigError, PreflightError, UsageError
 from schemas.position import GtidSet, Position, first_seq
 
@@ -80,18 +80,13 @@ def _gtids_before(connection: Connection, file: str, pos: int) -> str:
     """What had been executed at a place: the set at the file's head, and the transactions up to there."""
     executed, at = GtidSet(), _FIRST_EVENT
     while True:
-        rows = query(connection, f"SHOW BINLOG EVENTS IN %s FROM {at} LIMIT {_PAGE}", (file,))
+        rows = query_bytes(connection, f"SHOW BINLOG EVENTS IN %s FROM {at} LIMIT {_PAGE}", (file,))
         for _, start, kind, _, at, info in rows:  # noqa: B007  the last end is where the next page begins
-            if kind == "Previous_gtids":
-                executed = GtidSet(info)
-            elif start >= pos and kind != "Format_desc":
+            if kind == b"Previous_gtids":
+                executed = GtidSet(info.decode())
+            elif start >= pos and kind != b"Format_desc":
                 return str(executed)
-            elif found := _NEXT_GTID.search(info or ""):
-                _add(executed, found[1])
+            elif kind == b"Gtid" and (found := _NEXT_GTID.search(info.decode())):
+                executed.add(found[1])
         if len(rows) < _PAGE:
             return str(executed)
-
-
-def _add(executed: GtidSet, gtid: str) -> None:
-    if gtid.upper() != "ANONYMOUS":
-        executed.add(gtid)

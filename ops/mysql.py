@@ -19,7 +19,7 @@ def connect_args(settings: SourceSettings) -> dict[str, Any]:
     """Keyword arguments of `pymysql.connect`, for this process's own connections and the replication stream."""
     args: dict[str, Any] = {
         "user": settings.user,
-        "password": settings.secret(),
+        "password": settings.secret().encode(),  # pymysql would make latin1 of a str
         "charset": "utf8mb4",
         "connect_timeout": max(1, int(settings.connect_timeout_s)),
         "local_infile": False,

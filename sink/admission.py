@@ -46,6 +46,7 @@ class Admission:
         self._check_seq(part, item)
         self._check_age(part, message)
         part.offsets.opened(item.offset, item.seq)
+        part.stale_position = -1
         part.held.append(item)
         self.release(part)
 

@@ -58,7 +58,7 @@ class Group:
         self.parts: dict[tuple[str, int], Part] = {}
         self._paused: set[Part] = set()
         self._topics: frozenset[str] = frozenset()
-        self._asked: tuple[float, dict[tuple[str, int], Mark]] | None = None
+        self._asked: tuple[float, dict[Part, Mark]] | None = None
         self._closing = False
         self._consumer: Consumer = consumer(
             settings.kafka,
@@ -125,15 +125,16 @@ class Group:
     # --- the group's callbacks ---
 
     def _on_assign(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
-        asked = time.monotonic()
         begun = [self._begin(place) for place in self._committed(places)]
         self._consumer.incremental_assign([_place(part, part.offsets.mark.offset) for part in begun])
-        for part in begun:
+        # A pause, and the position, may be left over from an earlier assignment.
+        self._consumer.resume([_place(part) for part in begun])
+        for part, place in zip(begun, self._positions(begun), strict=True):
+            part.stale_position = place.offset
             self.parts[part.topic, part.number] = part
             if part.committed is None:
                 part.wait = lambda part=part: part.committed is not None
                 self._claim(part)
-        self._lease.renew(asked)
         _log.info("partitions assigned", action="assigned", partitions=[part.where for part in begun])
 
     def _committed(self, places: list[TopicPartition]) -> list[TopicPartition]:
@@ -214,10 +215,20 @@ class Group:
 
     def advance(self) -> None:
         """Take over the consumer's positions; only when every record that it returned is open: they are past it."""
-        places = [_place(part) for part in self.parts.values()]
-        for place in self._consumer.position(places) if places else ():
-            if place.offset >= 0:
-                self.parts[place.topic, place.partition].offsets.reached(place.offset)
+        parts = list(self.parts.values())
+        for part, place in zip(parts, self._positions(parts), strict=True):
+            if place.offset >= 0 and place.offset != part.stale_position:
+                part.stale_position = -1
+                part.offsets.reached(place.offset)
+
+    def _positions(self, parts: list[Part]) -> list[TopicPartition]:
+        return self._consumer.position([_place(part) for part in parts]) if parts else []
+
+    @property
+    def hurry(self) -> bool:
+        """True if a commit is waited for: before anything of a new partition is sent, and by a lease run out."""
+        parts = self.parts.values()
+        return any(part.vacant and not part.committed for part in parts) or bool(parts and not self._lease.fresh)
 
     def commit(self) -> None:
         """Commit what has moved, or everything where the lease wants to be renewed; the answer comes while polling."""
@@ -233,7 +244,7 @@ class Group:
             return
         crashpoint.reached("before_commit")
         places = [_place(part, mark.offset, part.metadata(mark)) for part, mark in marks.items()]
-        self._asked = (time.monotonic(), {(part.topic, part.number): mark for part, mark in marks.items()})
+        self._asked = (time.monotonic(), marks)
         self._consumer.commit(offsets=places, asynchronous=True)
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
@@ -248,10 +259,8 @@ class Group:
             self._troubles.report("commit", failed.name())
             return
         crashpoint.reached("after_commit")
-        for key, mark in marks.items():
-            part = self.parts.get(key)
-            if part is not None:
-                part.committed = mark
+        for part, mark in marks.items():
+            part.committed = mark
         self._lease.renew(asked)
         self._troubles.clear("commit")
         self._troubles.clear("kafka")

@@ -1,27 +1,31 @@
 """How lately the group has confirmed that our partitions are ours.
 
-A process that was stopped, or cut off from Kafka, does not know that its partitions have moved on. Nothing is sent on
-the strength of a confirmation older than two minutes: with the time one request may take that is well below
-`index.gc_deletes`, so no late request brings a deleted document back.
+A process that was stopped, or cut off from Kafka, does not know that its partitions have moved on. Nothing is sent
+before the first confirmation, nor on the strength of one older than two minutes: with the time one request may take
+that is well below `index.gc_deletes`, so no late request brings a deleted document back.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 
 LONGEST_S = 120
 
 
 class Lease:
-    """Renewed by every assignment and every commit that the group accepts."""
+    """Renewed by every commit that the group accepts: it does so only from a member of its present generation."""
 
     def __init__(self, longest_s: float = LONGEST_S) -> None:
         self._longest_s = longest_s
-        self._confirmed = time.monotonic()
+        self._confirmed = float("-inf")
+        self._renewed = threading.Condition()
 
     def renew(self, asked: float) -> None:
         """The group confirmed what we asked at this monotonic time."""
-        self._confirmed = max(self._confirmed, asked)
+        with self._renewed:
+            self._confirmed = max(self._confirmed, asked)
+            self._renewed.notify_all()
 
     @property
     def age_s(self) -> float:
@@ -30,3 +34,8 @@ class Lease:
     @property
     def fresh(self) -> bool:
         return self.age_s < self._longest_s
+
+    def await_fresh(self, timeout_s: float) -> bool:
+        """Wait for a confirmation, if the last is too old; false if none comes."""
+        with self._renewed:
+            return self._renewed.wait_for(lambda: self.fresh, timeout_s)

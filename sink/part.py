@@ -20,12 +20,13 @@ class Part:
     `owned` turns false at once when the group takes the partition away; nothing of it is sent or committed after that.
     `wait`, if set, says whether reading may go on; meanwhile items are `held` in order. `passed`: offset of the last
     barrier that was dealt with. `floor`: every record from here on has a higher seq. `vacant`: the index was seen to
-    hold nothing of it, which is asked where there is no commit.
+    hold nothing of it, which is asked where there is no commit. `stale_position`: the
+    consumer's, from before it was ours; -1 if it is none.
     """
 
     __slots__ = (
         "alias", "began_ms", "committed", "floor", "held", "next_age_check", "number", "offsets", "owned", "passed",
-        "table", "topic", "topic_id", "vacant", "wait",
+        "stale_position", "table", "topic", "topic_id", "vacant", "wait",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +46,7 @@ class Part:
         self.wait: Callable[[], bool] | None = None
         self.held: deque[Item] = deque()
         self.passed = -1
+        self.stale_position = -1
         self.next_age_check = 0.0
 
     @property

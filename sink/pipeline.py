@@ -134,8 +134,7 @@ class Sink:
 
     def _commit(self) -> None:
         now = time.monotonic()
-        fresh = any(part.vacant and part.committed is None for part in self._group.parts.values())
-        if now >= self._next_commit or fresh:
+        if now >= self._next_commit or self._group.hurry:
             self._next_commit = now + _COMMIT_EVERY_S
             self._group.advance()
             self._group.commit()

@@ -25,6 +25,7 @@ from sink.patience import until_done
 from sink.trouble import Fault, Troubles
 
 _TOO_MANY = 429
+_LEASE_WAIT_S = 2.0
 
 
 class Letters(Protocol):
@@ -77,8 +78,8 @@ class Settler:
     def _try(self, runs: list[Run]) -> None:
         runs[:] = [run for run in runs if run.keep_owned()]
         self._finish([run for run in runs if not run.left])
-        if not self._tools.lease.fresh:
-            self._tools.troubles.report(self._name, "the group has not confirmed our partitions for two minutes")
+        if not self._tools.lease.await_fresh(_LEASE_WAIT_S):
+            self._tools.troubles.report(self._name, "the group does not confirm that our partitions are ours")
             return
         for chunk in self._chunks([run for run in runs if run.left]):
             if not self._send(chunk):

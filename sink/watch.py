@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -118,13 +118,13 @@ class Watcher:
         return any(topic not in known or known[topic].tried < table.version for topic, table in tables.items())
 
     def _update(self, catalog: Catalog, client: AdminClient, tables: Mapping[str, Table]) -> None:
+        self._check_aliases(tables.values())
         ids = topic_ids(client, list(tables), self._where)
         self._check_gone(ids)
         targets = dict(self.targets)
         for topic, table in tables.items():
             if topic in ids:
                 targets[topic] = self._target(catalog, client, table, ids[topic])
-                self._check_alias(targets, topic)
                 self.targets = dict(targets)
 
     def _check_gone(self, ids: Mapping[str, str]) -> None:
@@ -142,15 +142,16 @@ class Watcher:
         for topic in set(self.targets) - gone:
             self._troubles.clear(f"topic {topic}")
 
-    def _check_alias(self, targets: Mapping[str, Target], topic: str) -> None:
-        alias = targets[topic].alias
-        others = [target.table for target in targets.values() if target.alias == alias and target.topic != topic]
-        if others:
-            raise ConfigError(
-                f"{targets[topic].table} and {others[0]} have the same index `{alias}`",
-                where="[sink.tables]",
-                hint="Give each table an index of its own.",
-            )
+    def _check_aliases(self, tables: Iterable[Table]) -> None:
+        known: dict[str, Table] = {}
+        for table in tables:
+            other = known.setdefault(self._indices.alias(table), table)
+            if other is not table:
+                raise ConfigError(
+                    f"{other.full_name} and {table.full_name} have the same index `{self._indices.alias(table)}`",
+                    where="[sink.tables]",
+                    hint="Give each table an index of its own.",
+                )
 
     def _target(self, catalog: Catalog, client: AdminClient, table: Table, topic_id: str) -> Target:
         known = self.targets.get(table.topic)

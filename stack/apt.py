@@ -16,13 +16,18 @@ from stack.watcher import Watcher
 
 def ensure(program: str, package: str, watcher: Watcher) -> str:
     """The path of `program`, installed from `package` if need be."""
-    found = shutil.which(program)
+    found = _which(program)
     if found is None:
         install(package, watcher)
-        found = shutil.which(program)
+        found = _which(program)
     if found is None:
         raise MissingToolError(f"{program} is still not there after installing {package}", hint=ELSEWHERE)
     return found
+
+
+def _which(program: str) -> str | None:
+    """Debian leaves /usr/sbin, where debootstrap is, out of an ordinary user's PATH."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 def install(package: str, watcher: Watcher) -> None:
@@ -51,8 +56,9 @@ def first_available(packages: Sequence[str], watcher: Watcher, *, refresh: bool)
     with locked(cache_dir() / "apt.lock", watcher):
         if refresh:
             run(["apt-get", "update"], log=log, watcher=watcher, outlive=True)
-        return next((package for package in packages if _known(package, log, watcher)), None)
+        return next((package for package in packages if _has(package, log, watcher)), None)
 
 
-def _known(package: str, log: Path, watcher: Watcher) -> bool:
-    return run(["apt-cache", "show", "--no-all-versions", package], log=log, watcher=watcher).code == 0
+def _has(package: str, log: Path, watcher: Watcher) -> bool:
+    # `apt-cache show` knows names too that other packages only mention.
+    return run(["apt-get", "install", "--simulate", package], log=log, watcher=watcher).code == 0

@@ -23,7 +23,7 @@ from stack.run import run
 from stack.watcher import Watcher
 
 LOCK = Path(__file__).with_name("artifacts.lock")
-_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _PROJECT = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>tidemark</groupId><artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>{}</dependencies></project>
@@ -116,7 +116,8 @@ def _copy(artifacts: Sequence[Artifact], draft: Path, watcher: Watcher) -> None:
     mvn = apt.ensure("mvn", "maven", watcher)
     project = draft / "pom.xml"
     project.write_text(render_project(artifacts), encoding="utf-8")
-    command = [mvn, "-B", "-ntp", "-f", str(project), _COPY, f"-DoutputDirectory={draft}", "-DexcludeTransitive=true"]
+    options = [f"-DoutputDirectory={draft}", "-DexcludeTransitive=true"]
+    command = [mvn, "-B", "-ntp", "-f", str(project), f"{PLUGIN}:copy-dependencies", *options]
     outcome = run(command, log=draft / "mvn.log", watcher=watcher)
     if outcome.code != 0:
         errors = [line for line in outcome.output.splitlines() if line.startswith("[ERROR]")]

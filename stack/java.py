@@ -11,6 +11,8 @@ from pathlib import Path
 
 from stack import apt
 from stack.errors import ELSEWHERE, MissingToolError
+from stack.lock import locked
+from stack.paths import cache_dir
 from stack.watcher import Watcher
 
 KAFKA_NEEDS = 17
@@ -39,9 +41,10 @@ def newest() -> Java | None:
 
 def ensure(watcher: Watcher) -> Java:
     """A Java that Elasticsearch 9 runs on if any can be had, at least one that Kafka runs on."""
-    java = newest()
-    if java is None or java.major < ELASTICSEARCH_9_NEEDS:
-        java = _install(java, watcher) or java
+    with locked(cache_dir() / "java.lock", watcher):  # Kafka and Elasticsearch ask at the same time
+        java = newest()
+        if java is None or java.major < ELASTICSEARCH_9_NEEDS:
+            java = _install(java, watcher) or java
     if java is None or java.major < KAFKA_NEEDS:
         package = _PACKAGES[KAFKA_NEEDS]
         raise MissingToolError("no Java 17 or newer", hint=f"sudo apt-get install {package}; {ELSEWHERE}")

@@ -15,29 +15,22 @@ import pymysql
 from ops.settings import Settings
 from runner import until
 
-_MAIN = """
-import sys
-from cdc.commands import app
-from schemas.errors import TidemarkError
-try:
-    sys.exit(app(standalone_mode=False) or 0)
-except TidemarkError as error:
-    sys.exit(print(f"{error.code}: {error}\\n{error.hint}", file=sys.stderr) or int(error.exit_code))
-"""
+
+def command(settings: Settings, *args: str) -> tuple[list[str], dict[str, str]]:
+    """`tidemark cdc …` and its environment, which holds the settings: no file is needed."""
+    return [sys.executable, "-m", "tidemark", "cdc", *args], {**os.environ, **_environment(settings)}
 
 
 class Cdc:
-    """One process. `settings` go in by environment, so that no file is needed."""
+    """One process. `env` is laid over its environment."""
 
     def __init__(self, settings: Settings, log: Path, env: Mapping[str, str] | None = None) -> None:
         self.log = log
         self.settings = settings
+        argv, environment = command(settings, "run")
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, "run"],
-                stdout=stream,
-                stderr=stream,
-                env={**os.environ, **_environment(settings), **(env or {})},
+                argv, stdout=stream, stderr=stream, env={**environment, "PYTHONFAULTHANDLER": "1", **(env or {})}
             )
 
     @property
@@ -61,6 +54,13 @@ class Cdc:
             return text in self.said
 
         until(seen, f"{text!r} in the log", timeout_s)
+
+    def stacks(self) -> str:
+        """Ends the process and tells what each of its threads was doing."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(10)
+        return self.said[-6000:]
 
     def __enter__(self) -> Self:
         return self

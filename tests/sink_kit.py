@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +57,9 @@ def tools_of(client: Any, **overrides: Any) -> Tools:
         "client": client, "settings": SinkSettings(lanes=2, linger_s=0.01), "lease": Lease(), "troubles": Troubles(),
         "fault": Fault(), "letters": Letters(), "verify": lambda _alias: None,
     }  # fmt: skip
-    return Tools(**{**defaults, **overrides})
+    found = Tools(**{**defaults, **overrides})
+    found.lease.renew(time.monotonic())
+    return found
 
 
 def settler_of(tools: Tools) -> Settler:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,10 +20,11 @@ from servers import Servers
 class World:
     """One source, one configuration. `rows`: table -> _id -> row, as the index ought to be."""
 
-    def __init__(self, servers: Servers, make_pipeline: Callable[..., Pipeline], name: str) -> None:
+    def __init__(self, servers: Servers, folder: Path, name: str) -> None:
         self.name = name
         self.servers = servers
-        self._make = make_pipeline
+        self._folder = folder
+        self._sinks: list[Pipeline] = []
         self.source = Source(bootstrap_servers=servers.kafka.bootstrap_servers, name=name)
         self.client: Elasticsearch = servers.elastic.client()
         self.rows: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -30,10 +32,16 @@ class World:
 
     def sink(self, *, ready: bool = True, env: Mapping[str, str] | None = None, **sections: dict[str, Any]) -> Pipeline:
         """Another sink process."""
-        pipeline = self._make(self.name, **sections)
+        pipeline = Pipeline(self._folder / f"sink-{len(self._sinks)}", self.servers, self.name, **sections)
+        self._sinks.append(pipeline)
         pipeline.start("sink", ready=ready, env=env)
         self.pipeline = pipeline
         return pipeline
+
+    def ended(self, pipeline: Pipeline, timeout_s: float = 60) -> int:
+        """The exit code of a sink that should end by itself; it is killed at the end of the test if it does not."""
+        self.pipeline = None
+        return pipeline.running("sink").process.wait(timeout_s)
 
     def alias(self, table: str = "shop.orders") -> str:
         return self.source.tables[table].topic
@@ -112,8 +120,9 @@ class World:
         return {number: part.offset for number, part in self.commits(table).items()}
 
     def close(self) -> None:
-        if self.pipeline:
-            self.pipeline.close()
+        for number, pipeline in enumerate(self._sinks):
+            pipeline.close()
+            print(f"--- sink {number} ---\n{pipeline.log('sink')[-6000:]}")  # pytest shows it when the test failed
         self.client.options(ignore_status=404).indices.delete(
             index=[f"{self.alias(table)}.000001" for table in self.source.tables] or ["none-at-all"],
             ignore_unavailable=True,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+
 from cdc.source.engine import open_source
 from cdc.source.seam import Batch, ChangeSource, Record
 from schemas.event import SEQ_HEADER
@@ -108,7 +109,7 @@ class SourceReader:
             "router": self.router,
             "known": self.known,
             "server_id": self.server_id,
-            "heartbeat_s": 0.5,
+            "heartbeat_s": 0.1,
             "read_timeout_s": 5.0,
             "max_event_bytes": 8 << 20,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from cdc.source.seam import Batch, Ddl, Record, Router
 from cdc.source.sql import NEWEST
 from cdc.source.statement import Kind, Statement, classify
 from cdc.source.table_changes import TableChanges
-from cdc.source.transaction import Coordinates, Skip, Transaction
+from cdc.source.transaction import Coordinates, Skip, Transaction, is_behind
 from cdc.source.wire import (
     ARTIFICIAL_FLAG,
     IGNORABLE_FLAG,
@@ -27,8 +28,9 @@ from cdc.source.wire import (
     parse_gtid,
     parse_rotate,
     parse_xa_prepare,
+    type_name,
 )
-from schemas.errors import TidemarkError
+from schemas.errors import TidemarkError, UndecodableError
 from schemas.position import GtidSet, Position
 from schemas.table import Table
 
@@ -82,7 +84,7 @@ class Decoder:
         self._gtids = GtidSet(position.gtid_set)
         self._server_uuid = position.server_uuid
         self._partitions = position.partitions
-        self._resumable = (position.file, position.pos)
+        self._resumable = self._given = (position.file, position.pos)
         # A dump cannot be asked to start past 4 GiB: then it starts at the file's beginning, and this much is passed.
         self._pass_until = position.pos if not position.gtid_set and position.pos > FARTHEST_START else 0
         self._at = Coordinates(position.file, position.pos)
@@ -141,10 +143,14 @@ class Decoder:
         except TidemarkError as error:
             error.where = error.where or self._where()
             raise
+        except (IndexError, ValueError, struct.error) as error:
+            what = f"the event {type_name(raw[4])} cannot be decoded: {error!r}"
+            raise UndecodableError(what, where=self._where()) from error
 
     def take(self) -> Batch | None:
         """What has been gathered, or a moved position; None if there is neither, or a transaction is open."""
-        if self.at_boundary and (self._records or self._tables.new or self._moved):
+        moved = self._moved or self._resumable != self._given
+        if self.at_boundary and (self._records or self._tables.new or moved):
             return self._batch()
         return None
 
@@ -181,16 +187,18 @@ class Decoder:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             self._skip.finish(transaction.event)
-            if transaction.gtid:
+            if transaction.gtid and self._gtids:  # begun by file, it stays so: a set without a beginning asks for all
                 self._gtids.add(transaction.gtid)
+                self._moved = True
             if transaction.captured:
                 self._commit_us = max(self._commit_us, transaction.commit_us)
         self._tables.forget()
-        self._move(self._at.file, self._at.end)
+        self._resumable = (self._at.file, self._at.end)
 
-    def _move(self, file: str, pos: int) -> None:
-        self._moved = self._moved or (file, pos) != self._resumable
-        self._resumable = (file, pos)
+    def _pass(self, file: str, pos: int) -> None:
+        """Nothing of interest up to there. Asked by GTID, the dump goes over what is long done: that is no move."""
+        if self._transaction is None and not is_behind((file, pos), self._resumable):
+            self._resumable = (file, pos)
 
     def _xa_prepare(self, event: Event) -> None:
         one_phase, xid = parse_xa_prepare(event.body)
@@ -208,17 +216,16 @@ class Decoder:
                 self._at.rotate(file, pos)
         else:
             self._at.rotate(file, pos)
-            if self._transaction is None:
-                self._move(file, pos)
+            self._pass(file, pos)
         self._tables.forget()
 
     def _heartbeat(self, event: Event) -> None:
         """Nothing was logged for a while, or what was is in our GTID set: all up to there has been read."""
         self._breathe()
         file = event.body.decode()
-        if self._transaction is None and event.log_pos and not (file == self._at.file and event.log_pos < self._at.end):
+        if event.log_pos and not (file == self._at.file and event.log_pos < self._at.end):
             self._at.rotate(file, event.log_pos)
-            self._move(file, event.log_pos)
+            self._pass(file, event.log_pos)
 
     def _breathe(self) -> None:
         """The stream flows though nothing comes: a batch says so, even where the position has not moved."""
@@ -320,7 +327,7 @@ class Decoder:
     def _table_change(
         self, event: Event, query: Query, statement: Statement, transaction: Transaction
     ) -> Iterator[Batch]:
-        repeated = self._skip.active
+        repeated = self._skip.covers(transaction.event)
         origin = self._origin(event, transaction)
         ddl = self._changes.ddl(query, statement, origin)
         if ddl is not None and not repeated:
@@ -339,6 +346,7 @@ class Decoder:
         self._records = []
         self._rows_taken = self._bytes = self._commit_us = 0
         self._moved = False
+        self._given = self._resumable
 
     def _batch(self, ddl: Ddl | None = None) -> Batch:
         commit_us = max(self._commit_us, self._transaction.commit_us if self._transaction and self._records else 0)
@@ -366,6 +374,6 @@ class Decoder:
             pos=pos,
             server_uuid=self._server_uuid,
             seq=self._seq.value,
-            open=self._transaction.open() if self._transaction else None,
+            open=self._skip.pending or (self._transaction.open() if self._transaction else None),
             partitions=self._partitions,
         )

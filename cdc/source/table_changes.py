@@ -24,8 +24,8 @@ class TableChanges:
         self._fold = fold_names
 
     def ddl(self, query: Query, statement: Statement, origin: Origin) -> Ddl | None:
-        """What the pipeline has to look after; None if no table can have changed."""
-        if statement.kind is Kind.HARMLESS:
+        """What the pipeline has to look after; None if no captured table can have changed."""
+        if statement.kind is Kind.HARMLESS or not self._concerns(statement):
             return None
         named = tuple(f"{db}.{table}" if table else db for db, table in statement.tables)
         return Ddl(
@@ -60,6 +60,12 @@ class TableChanges:
         return not any(self._router.captures(db, table) for db, table in statement.tables) and not any(
             table.db in written for table in self._captured()
         )
+
+    def _concerns(self, statement: Statement) -> bool:
+        if statement.kind is Kind.DATABASE_EMPTIED or not statement.tables:
+            return True
+        names = {*statement.tables, *(self._name(*table) for table in statement.tables)}
+        return any(self._router.captures(*name) for name in names)
 
     def _kind(self, statement: Statement) -> DdlKind:
         if statement.kind is Kind.RENAMED:

@@ -35,6 +35,14 @@ class Coordinates:
         return f"{self.file}:{self.start}"
 
 
+def is_behind(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """True if a file and position come before others of the same server: files are numbered, `bin.000001`."""
+    (name, _, number), (other_name, _, other_number) = one[0].rpartition("."), other[0].rpartition(".")
+    if name != other_name or not (number.isdigit() and other_number.isdigit()):
+        return False
+    return (int(number), one[1]) < (int(other_number), other[1])
+
+
 class Transaction:
     """One transaction: who and when, what of it was read, and the counts that its events carry.
 
@@ -70,9 +78,13 @@ class Skip:
         self._opened = opened
 
     @property
-    def active(self) -> bool:
-        """True if something that was published is still ahead."""
-        return self._opened is not None and (self._opened.event, self._opened.row) != (0, 0)
+    def pending(self) -> OpenTransaction | None:
+        """What was published of a transaction whose published part still lies ahead."""
+        return self._opened
+
+    def covers(self, event: int) -> bool:
+        """True if what comes before a rows event, given by its ordinal, was dealt with."""
+        return self._opened is not None and (event, 0) < (self._opened.event, self._opened.row)
 
     def begin(self, gtid: str) -> None:
         """The first transaction after a resume has to be the one that was open."""
@@ -90,10 +102,8 @@ class Skip:
             return 0
         if event < opened.event:
             return None
-        if event == opened.event:
-            return opened.row
         self._opened = None
-        return 0
+        return opened.row if event == opened.event else 0
 
     def finish(self, events: int) -> None:
         """The transaction has ended; all that was published must have been in it."""

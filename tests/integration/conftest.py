@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from cdc_process import Cdc, execute
+from sink_world import World
 
 from cdc.position_store import Instance, PositionStore, Stored
 from ops.settings import Settings
 from schemas.errors import UnreachableError
-from servers import Mysql
+from servers import Mysql, Servers
 
 
 @pytest.fixture
@@ -58,3 +59,11 @@ def stored() -> Callable[[Settings], Stored]:
             return Stored()
 
     return read
+
+
+@pytest.fixture
+def world(servers: Servers, tmp_path: Path, unique: str) -> Iterator[World]:
+    """A source that plays cdc, and sinks that read what it says."""
+    found = World(servers, tmp_path, unique)
+    yield found
+    found.close()

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import orjson
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin._config import ConfigResource
 from sink_world import World, ready, reason
 
-from runner import Pipeline, until
+from runner import until
 from schemas.deadletter import DeadLetter
 from schemas.document import fingerprint
 from schemas.names import deadletter_topic
 from schemas.table import Column, ColumnType
-from servers import Servers
 
 pytestmark = pytest.mark.stack
 
 LINES = (Column(name="a", type=ColumnType.VARCHAR), Column(name="b", type=ColumnType.VARCHAR),
          Column(name="_id", type=ColumnType.INT), Column(name="p.q%", type=ColumnType.CHAR))  # fmt: skip
-
-
-@pytest.fixture
-def world(servers: Servers, make_pipeline: Callable[..., Pipeline], unique: str) -> Iterator[World]:
-    found = World(servers, make_pipeline, unique)
-    yield found
-    found.close()
 
 
 def test_inserts_updates_deletes(world: World) -> None:

@@ -5,25 +5,16 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from sink_world import World, ready, reason, status
 
-from runner import Pipeline, until
-from servers import Servers
+from runner import until
 
 pytestmark = pytest.mark.stack
 
 SEED = 20261121
-
-
-@pytest.fixture
-def world(servers: Servers, make_pipeline: Callable[..., Pipeline], unique: str) -> Iterator[World]:
-    found = World(servers, make_pipeline, unique)
-    yield found
-    found.close()
 
 
 def churn(world: World, dice: random.Random, changes: int, keys: int = 60) -> None:
@@ -54,7 +45,7 @@ def test_killed_at_a_crash_point(world: World, point: str) -> None:
     churn(world, dice, 300)
     dying = world.sink(ready=False, env={"TIDEMARK_CRASH": point}, sink={"max_batch_events": 50})
     churn(world, dice, 300)
-    assert dying.wait("sink") == -signal.SIGKILL
+    assert world.ended(dying) == -signal.SIGKILL
     churn(world, dice, 100)
     world.sink()
     world.await_equal()
@@ -64,7 +55,7 @@ def test_killed_before_its_first_commit(world: World) -> None:
     """The index is empty and so is the group: it begins again, and does not take its own documents for others'."""
     world.source.table()
     world.put(*({"id": n, "note": "x"} for n in range(50)))
-    world.sink(ready=False, env={"TIDEMARK_CRASH": "after_bulk:kill9@1"}).wait("sink")
+    world.ended(world.sink(ready=False, env={"TIDEMARK_CRASH": "after_bulk:kill9@1"}))
     assert world.documents()
     world.sink()
     world.await_equal()
@@ -122,8 +113,9 @@ def test_killed_while_partitions_leave(world: World) -> None:
     dice = random.Random(SEED)
     one = world.sink(env={"TIDEMARK_CRASH": "in_revoke:kill9@1"})
     churn(world, dice, 300)
-    world.sink(ready=False)
-    assert one.wait("sink") == -signal.SIGKILL
+    two = world.sink(ready=False)
+    assert world.ended(one) == -signal.SIGKILL
+    world.pipeline = two
     churn(world, dice, 100)
     world.await_equal()
 

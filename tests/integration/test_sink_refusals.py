@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
@@ -13,24 +12,15 @@ from sink_world import World, reason, status
 
 from runner import Pipeline, until
 from schemas.errors import ExitCode
-from servers import Servers
 from stack.ports import free_port
 
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture
-def world(servers: Servers, make_pipeline: Callable[..., Pipeline], unique: str) -> Iterator[World]:
-    found = World(servers, make_pipeline, unique)
-    yield found
-    found.close()
-
-
 def refused(world: World, code: ExitCode, *texts: str, pipeline: Pipeline | None = None) -> None:
     """The sink ends with this exit code, and says these things."""
     sink = pipeline or world.sink(ready=False)
-    world.pipeline = None
-    assert sink.wait("sink", 60) == code
+    assert world.ended(sink) == code
     for text in texts:
         assert text in sink.log("sink").replace("\n", " ")
 
@@ -189,8 +179,7 @@ def test_asked_to_stop(world: World, state: str, number: signal.Signals) -> None
     sink = in_state(world, state)
     began = time.monotonic()
     sink.running("sink").process.send_signal(number)
-    world.pipeline = None
-    assert sink.wait("sink", 20) == 0
+    assert world.ended(sink, 20) == 0
     assert time.monotonic() - began < 10
     if state == "idle":
         assert world.committed() == world.ends()

@@ -31,6 +31,8 @@ KEYS = [
     "a\nb",
     "*",
     "sha256:x",
+    "\u00e9",
+    "e\u0301",
 ]
 
 
@@ -46,6 +48,7 @@ def test_every_kind_of_change(
         "CREATE TABLE named (k VARCHAR(600) COLLATE utf8mb4_bin PRIMARY KEY, `_id` INT, `x.y` INT, `_cdc` INT)"
     )
     cursor.execute("CREATE TABLE `Od.d-Näme` (`K y` INT PRIMARY KEY)")
+    cursor.execute("CREATE TABLE at (id INT AUTO_INCREMENT PRIMARY KEY, ts TIMESTAMP(3), dt DATETIME(3))")
     pipeline.start("cdc", "sink")
     cursor.executemany("INSERT INTO t VALUES (%s,%s,%s)", [(n, f"v{n}", None) for n in range(50)])
     cursor.execute("UPDATE t SET v='changed', n=id WHERE id < 20")
@@ -64,7 +67,11 @@ def test_every_kind_of_change(
     )
     cursor.executemany("INSERT INTO named VALUES (%s,1,2,3)", [(key,) for key in KEYS])
     cursor.execute("INSERT INTO `Od.d-Näme` VALUES (1)")
-    pipeline.await_equal(database, ("t", "pair", "named"))
+    for zone in ("+05:30", "-11:00"):
+        cursor.execute("SET time_zone = %s", (zone,))
+        cursor.execute("INSERT INTO at (ts, dt) VALUES ('2026-03-29 02:30:00.123', '2026-03-29 02:30:00.123')")
+    cursor.execute("SET time_zone = '+00:00'")
+    pipeline.await_equal(database, ("t", "pair", "named", "at"))
     client = elastic.client()
     odd = f"{pipeline.name}.{database}.-4fd-2ed-2d-4e-c3-a4me"
     assert list(until(lambda: documents(client, odd), "the oddly named table")) == ["1"]

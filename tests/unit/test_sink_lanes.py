@@ -209,6 +209,7 @@ def test_nothing_is_sent_while_the_group_is_silent() -> None:
     time.sleep(0.3)
     assert not cluster.requests
     lease._longest_s = 60
+    lease.renew(time.monotonic())
     worker.join(15)
     assert list(cluster.docs) == ["a"]
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from stack import artifacts
+from stack import artifacts, relock
 from stack.artifacts import Artifact, locked_artifacts, parse_lock, render_project, verify
 from stack.errors import ChecksumError, DownloadError
 from stack.run import Outcome
@@ -145,6 +145,14 @@ def test_the_lock_file_is_whole() -> None:
     assert artifacts.version_of("elasticsearch-8", "elasticsearch") == "8.19.0"
     assert artifacts.version_of("kafka", "kafka_2.13").startswith("4.")
     assert len(locked_artifacts("kafka")) > 40
+
+
+def test_the_lock_file_holds_what_is_asked_for() -> None:
+    sections = parse_lock(artifacts.LOCK.read_text())
+    assert set(relock.ROOTS) == set(sections)
+    for section, roots in relock.ROOTS.items():
+        locked = {f"{item.group}:{item.name}:{item.version}:{item.kind}" for item in sections[section]}
+        assert set(roots) <= locked, "python -m stack.relock > stack/artifacts.lock"
 
 
 def test_no_host_stands_in_the_package() -> None:

@@ -151,14 +151,14 @@ def test_no_java_and_no_root_names_the_command(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_missing_program_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(apt.shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    monkeypatch.setattr(apt.shutil, "which", lambda name, **_: "/usr/bin/apt-get" if name == "apt-get" else None)
     with pytest.raises(MissingToolError) as caught:
         apt.ensure("mvn", "maven", Watcher())
     assert "sudo apt-get update && sudo apt-get install maven" in caught.value.hint
 
 
 def test_no_debian_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apt.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(apt.shutil, "which", lambda _name, **_: None)
     with pytest.raises(MissingToolError, match="not a Debian-like system") as caught:
         apt.ensure("mvn", "maven", Watcher())
     assert "--docker" in caught.value.hint

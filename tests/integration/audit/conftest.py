@@ -28,9 +28,14 @@ def make_world(
     made: list[World] = []
     client = elastic.client()
 
-    def make(*, audit: dict[str, Any] | None = None, service: dict[str, Any] | None = None, **options: Any) -> World:
+    def make(*, audit: dict[str, Any] | None = None, patience_s: float = 30, **options: Any) -> World:
         limits = {"max_requests_per_s": 1000, "wait_s": 5, "leaf_keys": 8, **(audit or {})}
-        settings = make_settings(f"au{unique[-6:]}", audit=limits, service=service or {})
+        settings = make_settings(
+            f"au{unique[-6:]}",
+            audit=limits,
+            service={"start_timeout_s": patience_s},
+            elasticsearch={"request_timeout_s": patience_s},
+        )
         made.append(World(settings, client, **options))
         return made[-1]
 

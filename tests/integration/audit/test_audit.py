@@ -148,8 +148,9 @@ def test_a_cdc_that_is_damaged(make_world: MakeWorld) -> None:
 
 
 ODD_KEYS = [
-    "", " ", "a", "A", "a ", "a/b", "a,b", '["a","b"]', "sha256:abc", "é", "\uffee", "\U0001f600", "\U00010000", "\ue000",
-    "x" * 512, "x" * 513, "y" * 3000, "\u00e9" * 300, "null", "0", "00", "\t", '"', "\\", "*", "a*", "\x00", "-", "_id", "OR 1=1",
+    "", " ", "a", "A", "a ", "a/b", "a,b", '["a","b"]', "sha256:abc", "é", "\uffee", "\U0001f600", "\U00010000",
+    "\ue000", "x" * 512, "x" * 513, "y" * 3000, "\u00e9" * 300, "null", "0", "00", "\t", '"', "\\", "*", "a*", "\x00",
+    "-", "_id", "OR 1=1",
 ]  # fmt: skip
 
 
@@ -346,7 +347,7 @@ def test_one_unproven_table_does_not_hide_anothers_findings(make_world: MakeWorl
 
 @pytest.mark.parametrize("harm", ["index", "topic", "two", "mapping", "shard"])
 def test_what_cannot_be_audited_is_inconclusive(make_world: MakeWorld, harm: str) -> None:
-    world = make_world(service={"start_timeout_s": 1})
+    world = make_world(patience_s=2)
     world.put(*ids(20))
     world.sync()
     extra = f"{world.alias}.x"
@@ -371,10 +372,22 @@ def test_what_cannot_be_audited_is_inconclusive(make_world: MakeWorld, harm: str
         world.es.options(ignore_status=404).indices.delete(index=extra)
 
 
+def test_a_topic_that_is_made_anew_on_the_way_leaves_it_inconclusive(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world()
+    world.put(*ids(20))
+    world.sync()
+    world.remove("7")
+    monkeypatch.setattr("auditor.table_audit.topic_ids", lambda *_: {world.topic: "another"})
+    report = world.audit()
+    assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
+
+
 def test_a_server_lost_on_the_way_leaves_it_inconclusive(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = make_world(service={"start_timeout_s": 0.5})
+    world = make_world(patience_s=0.5)
     world.put(*ids(200))
     world.sync()
     world.remove("7")

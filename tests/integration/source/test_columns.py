@@ -1,11 +1,13 @@
+# ruff: noqa: E501 - a definition stands in one line
 """Columns in odd places: generated, invisible, added and dropped at once, keys of every kind. The oracle is SELECT."""
 
 from __future__ import annotations
 
 import orjson
 import pytest
-from schemas.table import ColumnType
 from source_reader import SourceReader
+
+from schemas.table import ColumnType
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 
@@ -27,7 +29,9 @@ def test_generated_and_invisible_columns(reader: SourceReader) -> None:
 
 
 def test_a_generated_invisible_primary_key(reader: SourceReader) -> None:
-    reader.sql("SET SESSION sql_generate_invisible_primary_key = ON", "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (5)")
+    reader.sql(
+        "SET SESSION sql_generate_invisible_primary_key = ON", "CREATE TABLE t (a INT)", "INSERT INTO t VALUES (5)"
+    )
     seen = reader.read()
     assert seen.rows == [{"my_row_id": 1, "a": 5}]
     assert seen.records[0].key == b'{"my_row_id":1}'

@@ -10,6 +10,8 @@ from typing import Any
 
 import pymysql
 import pytest
+from source_reader import SourceReader
+
 from schemas.errors import (
     PositionLostError,
     PositionPurgedError,
@@ -19,7 +21,6 @@ from schemas.errors import (
     UnreachableError,
     UnsupportedEventError,
 )
-from source_reader import SourceReader
 from stack.mysql import MysqlServer
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]

@@ -1,0 +1,52 @@
+"""Sorts the expected keys bytewise, slice by slice, into ranks with prefix sums.
+
+DuckDB's own sort wants all keys of a sort in memory as soon as they are long; a slice of the key space always fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from auditor.search import Range
+from auditor.store import Store
+
+_ROW_BYTES = 64
+_SLICES_IN_MEMORY = 8
+_SAMPLE_ROWS = 2000
+
+_LIVE = "FROM last WHERE partition = $1 AND op NOT IN ('d', 't')"
+_SLICE = f"""
+INSERT INTO live
+SELECT $4 + row_number() OVER () - 1, *, $5 + sum(fp) OVER (ROWS UNBOUNDED PRECEDING)
+FROM (SELECT partition, key, hashed, "offset", fp {_LIVE} AND key >= $2 AND ($3::BLOB IS NULL OR key < $3) ORDER BY key)
+"""  # noqa: S608  constants of this file
+
+
+def sort(store: Store, partitions: Sequence[int]) -> tuple[dict[int, Range], int]:
+    """Make the table `live` out of `last`; partition -> its ranks, and the sum of all fps."""
+    store.run(
+        "CREATE TABLE live "
+        '(rank BIGINT, partition INTEGER, key BLOB, hashed BLOB, "offset" BIGINT, fp BIGINT, total BIGINT)'
+    )
+    spans: dict[int, Range] = {}
+    rank = total = 0
+    for partition in partitions:
+        first = rank
+        for low, high in _slices(store, partition):
+            store.run(_SLICE, [partition, low, high, rank, total])
+            [(rank, total)] = store.run("SELECT coalesce(max(rank) + 1, 0), coalesce(max(total), 0) FROM live")
+        if rank > first:
+            spans[partition] = Range(partition, first, rank)
+    return spans, total
+
+
+def _slices(store: Store, partition: int) -> Iterator[tuple[bytes, bytes | None]]:
+    """Key ranges `[low, high)` of about equal size, each a fraction of the memory limit."""
+    [(size,)] = store.run(f"SELECT coalesce(sum(octet_length(key) + {_ROW_BYTES}), 0) {_LIVE}", [partition])
+    count = 1 + int(size) // (store.memory_bytes // _SLICES_IN_MEMORY)
+    cuts: list[bytes] = []
+    if count > 1:
+        rows = store.run(f"SELECT key {_LIVE} USING SAMPLE reservoir({_SAMPLE_ROWS} ROWS) REPEATABLE (1)", [partition])
+        keys = sorted(key for (key,) in rows)
+        cuts = sorted({keys[number * len(keys) // count] for number in range(1, count)})
+    yield from zip([b"", *cuts], [*cuts, None], strict=True)
