@@ -14,6 +14,7 @@ from cdc.inventory import TableFacts, tables
 from cdc.position_store import Instance, PositionStore
 from cdc.route import TableFilter
 from cdc.server import Connection, Server, asking, query
+from cdc.source.engine import chosen
 from cdc.topics import Topics
 from ops.checks import Finding, Severity
 from ops.mysql import connect
@@ -72,7 +73,7 @@ def inspect(connection: Connection, settings: Settings, *, own_id: int | None = 
         logged = cascades_logged(connection, server)
         allowed = _allowed(settings)
         findings = [
-            *server_findings(connection, server, where),
+            *server_findings(connection, server, where, engine=chosen(settings.cdc.engine).name),
             *replication_findings(connection, server, where),
             *select_findings(connection, found, settings.cdc.tables, where),
             *_server_id_findings(connection, own_id, where),

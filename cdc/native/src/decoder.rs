@@ -13,7 +13,7 @@ use crate::host::{Action, Host, Statement, Verdict};
 use crate::payload;
 use crate::table::Captured;
 use crate::tables::Tables;
-use crate::transaction::{Coordinates, Skip, Transaction};
+use crate::transaction::{Coordinates, Skip, Transaction, is_behind};
 
 pub const FARTHEST_START: u64 = (1 << 32) - 1;
 const NO_TABLE: u64 = 0xff_ffff; // a rows event without rows, there only for its end-of-statement flag
@@ -37,6 +37,7 @@ pub struct Decoder {
     host: Box<dyn Host>,
     gtids: GtidSet,
     resumable: (String, u64),
+    resumable_moved: bool,
     pass_until: u64,
     at: Coordinates,
     seq: u64,
@@ -60,6 +61,7 @@ impl Decoder {
             host,
             gtids: GtidSet::parse(&start.gtid_set)?,
             resumable: (start.file.clone(), start.pos),
+            resumable_moved: false,
             pass_until: if far { start.pos } else { 0 },
             at: Coordinates { file: start.file.clone(), start: start.pos, end: start.pos },
             seq: start.seq,
@@ -112,7 +114,7 @@ impl Decoder {
 
     /// What has been gathered, or a moved position; None if there is neither, or a transaction is open.
     pub fn take(&mut self) -> Option<Batch> {
-        let something = self.pending() || !self.batch.tables.is_empty() || self.moved;
+        let something = self.pending() || !self.batch.tables.is_empty() || self.moved || self.resumable_moved;
         (self.at_boundary() && something).then(|| self.finish_batch())
     }
 
@@ -206,27 +208,37 @@ impl Decoder {
     fn commit(&mut self) -> Result<()> {
         if let Some(transaction) = self.transaction.take() {
             self.skip.finish(transaction.event)?;
-            if !transaction.gtid.is_empty() {
+            // begun by file, it stays so: a set without a beginning asks for all
+            if !transaction.gtid.is_empty() && !self.gtids.is_empty() {
                 self.gtids.add(&transaction.gtid);
+                self.moved = true;
             }
             if transaction.captured {
                 self.batch.commit_us = self.batch.commit_us.max(transaction.commit_us);
             }
         }
         self.tables.forget();
-        self.move_to(None, self.at.end);
+        let pos = self.at.end;
+        self.set_resumable(None, pos);
         Ok(())
     }
 
-    /// `file`: another one than that of the latest event's.
-    fn move_to(&mut self, file: Option<&str>, pos: u64) {
+    /// `file`: another one than that of the latest event.
+    fn set_resumable(&mut self, file: Option<&str>, pos: u64) {
         let file = file.unwrap_or(&self.at.file);
         if self.resumable.0 != file {
             self.resumable.0 = file.to_owned();
-            self.moved = true;
+            self.resumable_moved = true;
         }
-        self.moved |= self.resumable.1 != pos;
+        self.resumable_moved |= self.resumable.1 != pos;
         self.resumable.1 = pos;
+    }
+
+    /// Nothing of interest up to there. Asked by GTID, the dump goes over what is long done: that is no move.
+    fn pass(&mut self, file: &str, pos: u64) {
+        if self.transaction.is_none() && !is_behind(file, pos, &self.resumable.0, self.resumable.1) {
+            self.set_resumable(Some(file), pos);
+        }
     }
 
     // Files
@@ -240,9 +252,7 @@ impl Decoder {
                 self.at.rotate(file, pos);
             }
         } else {
-            if self.transaction.is_none() {
-                self.move_to(Some(&file), pos);
-            }
+            self.pass(&file, pos);
             self.at.rotate(file, pos);
         }
         self.tables.forget();
@@ -255,8 +265,8 @@ impl Decoder {
         let file = event::text(event.body)?;
         let pos = u64::from(event.log_pos);
         let behind = file == self.at.file && pos < self.at.end;
-        if self.transaction.is_none() && pos > 0 && !behind {
-            self.move_to(Some(&file), pos);
+        if pos > 0 && !behind {
+            self.pass(&file, pos);
             self.at.rotate(file, pos);
         }
         Ok(())
@@ -395,7 +405,7 @@ impl Decoder {
         self.ensure_transaction(event)?;
         let captured_us = self.now_us();
         let Some(transaction) = &self.transaction else { return Ok(()) };
-        let repeated = self.skip.active();
+        let repeated = self.skip.covers(transaction.event);
         let verdict = self.host.statement(&Statement {
             body: event.body,
             load,
@@ -451,9 +461,10 @@ impl Decoder {
             batch.commit_us = batch.commit_us.max(transaction.commit_us);
         }
         let (file, pos) = self.resumable.clone();
-        let open: Option<Open> = transaction.map(Transaction::open);
+        let open: Option<Open> = self.skip.0.clone().or_else(|| transaction.map(Transaction::open));
         batch.position = Position { gtid_set: self.gtids.to_string(), file, pos, seq: self.seq, open };
         self.moved = false;
+        self.resumable_moved = false;
         batch
     }
 }

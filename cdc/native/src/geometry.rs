@@ -165,7 +165,8 @@ mod tests {
         assert_eq!(text(1e14), "100000000000000");
         assert_eq!(text(1e15), "1e15");
         assert_eq!(text(123456.789), "123456.789");
-        assert_eq!(text(1e-15), "1e-15");
+        assert_eq!(text(1e-15), "0.000000000000001");
+        assert_eq!(text(1e-16), "1e-16");
         assert_eq!(text(-0.0), "-0");
     }
 

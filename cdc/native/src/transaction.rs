@@ -40,6 +40,18 @@ impl fmt::Display for Coordinates {
     }
 }
 
+/// True if a file and position come before others of the same server: files are numbered, `bin.000001`.
+pub fn is_behind(file: &str, pos: u64, other_file: &str, other_pos: u64) -> bool {
+    let (Some((name, number)), Some((other_name, other_number))) = (file.rsplit_once('.'), other_file.rsplit_once('.'))
+    else {
+        return false;
+    };
+    match (number.parse::<u64>(), other_number.parse::<u64>()) {
+        (Ok(number), Ok(other)) if name == other_name => (number, pos) < (other, other_pos),
+        _ => false,
+    }
+}
+
 /// One transaction: who and when, what of it was read, and the counts that its events carry.
 /// `event` and `row` count rows events, and rows of the one being read, over all tables.
 #[derive(Default)]
@@ -72,9 +84,9 @@ impl Transaction {
 pub struct Skip(pub Option<Open>);
 
 impl Skip {
-    /// True if something that was published is still ahead.
-    pub fn active(&self) -> bool {
-        self.0.as_ref().is_some_and(|open| (open.event, open.row) != (0, 0))
+    /// True if what comes before a rows event, given by its ordinal, was dealt with.
+    pub fn covers(&self, event: u64) -> bool {
+        self.0.as_ref().is_some_and(|open| (event, 0) < (open.event, open.row))
     }
 
     /// The first transaction after a resume has to be the one that was open.
@@ -95,14 +107,12 @@ impl Skip {
     /// How many rows of a rows event were published; None: all of them.
     pub fn rows(&mut self, event: u64) -> Option<u64> {
         let Some(open) = &self.0 else { return Some(0) };
-        match event.cmp(&open.event) {
-            std::cmp::Ordering::Less => None,
-            std::cmp::Ordering::Equal => Some(open.row),
-            std::cmp::Ordering::Greater => {
-                self.0 = None;
-                Some(0)
-            }
+        if event < open.event {
+            return None;
         }
+        let row = if event == open.event { open.row } else { 0 };
+        self.0 = None;
+        Some(row)
     }
 
     /// The transaction has ended; all that was published must have been in it.
@@ -147,10 +157,18 @@ mod tests {
     #[test]
     fn what_was_published_is_skipped_once() {
         let mut skip = Skip(Some(Open { gtid: "a:1".into(), event: 2, row: 3 }));
-        assert!(skip.active() && skip.begin("a:1").is_ok() && skip.begin("a:2").is_err());
+        assert!(skip.covers(2) && !skip.covers(3) && skip.begin("a:1").is_ok() && skip.begin("a:2").is_err());
         assert_eq!((skip.rows(1), skip.rows(2), skip.rows(3)), (None, Some(3), Some(0)));
-        assert!(!skip.active());
+        assert!(!skip.covers(0));
         let mut shorter = Skip(Some(Open { gtid: "a:1".into(), event: 2, row: 3 }));
         assert!(shorter.finish(2).is_err());
+    }
+
+    #[test]
+    fn files_are_numbered() {
+        assert!(is_behind("bin.000001", 900, "bin.000002", 4));
+        assert!(is_behind("bin.999999", 4, "bin.1000000", 4));
+        assert!(!is_behind("bin.000002", 4, "bin.000002", 4));
+        assert!(!is_behind("other.000001", 4, "bin.000002", 4));
     }
 }
