@@ -27,11 +27,9 @@ class Wheel(bdist_wheel):
     """Without the extension, one wheel is for all."""
 
     def finalize_options(self) -> None:
+        if _WANTED == "off":
+            self.distribution.has_ext_modules = lambda: False
         super().finalize_options()
-        self.root_is_pure = _WANTED == "off"
-
-    def get_tag(self) -> tuple[str, str, str]:
-        return ("py3", "none", "any") if _WANTED == "off" else super().get_tag()
 
 
 setup(cmdclass={"build_rust": BuildRust, "bdist_wheel": Wheel})

@@ -129,7 +129,8 @@ impl Table {
     }
 
     fn quad(&self, [first, second, third, fourth]: [u8; 4]) -> Option<u32> {
-        let place = ((usize::from(first) * 10 + usize::from(second)) * 126 + usize::from(third)) * 10 + usize::from(fourth);
+        let place =
+            ((usize::from(first) * 10 + usize::from(second)) * 126 + usize::from(third)) * 10 + usize::from(fourth);
         if self.quads.is_empty() {
             return None;
         }

@@ -140,10 +140,13 @@ impl Reader {
             }
             Reader::Bit(bytes) => json::unsigned(out, row.big(*bytes)?),
             Reader::Flag => out.extend_from_slice(if row.u8()? == 1 { b"true" } else { b"false" }),
-            Reader::Year => json::unsigned(out, match row.u8()? {
-                0 => 0,
-                years => 1900 + u64::from(years),
-            }),
+            Reader::Year => json::unsigned(
+                out,
+                match row.u8()? {
+                    0 => 0,
+                    years => 1900 + u64::from(years),
+                },
+            ),
             Reader::Text(prefix, charset) => {
                 let length = row.little(*prefix)? as usize;
                 let bytes = row.take(length)?;

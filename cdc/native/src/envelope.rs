@@ -148,9 +148,11 @@ impl<'a> Envelope<'a> {
             let (start, end) = image.cells[number];
             start..end
         };
-        let same = self.captured.key.iter().all(|number| {
-            row.buffer[cell(&row.before, *number)] == row.buffer[cell(&row.after, *number)]
-        });
+        let same = self
+            .captured
+            .key
+            .iter()
+            .all(|number| row.buffer[cell(&row.before, *number)] == row.buffer[cell(&row.after, *number)]);
         if !same {
             self.key.clear();
             self.old_key.clear();
@@ -210,7 +212,8 @@ impl<'a> Envelope<'a> {
             .map(|number| (size(number), number))
             .collect();
         let name = |number: usize| &self.captured.columns[number].name;
-        candidates.sort_by(|(size, number), (other, second)| other.cmp(size).then_with(|| name(*number).cmp(name(*second))));
+        candidates
+            .sort_by(|(size, number), (other, second)| other.cmp(size).then_with(|| name(*number).cmp(name(*second))));
         let mut excess = (whole.end - whole.start).saturating_sub(self.limit) as i64;
         let mut omitted = Vec::new();
         let last = candidates.len();

@@ -20,7 +20,7 @@ fn plain(bytes: &[u8]) -> bool {
 
 #[inline]
 fn is_odd(byte: u8) -> bool {
-    byte < 0x20 || byte >= 0x80 || byte == b'"' || byte == b'\\'
+    !(0x20..0x80).contains(&byte) || byte == b'"' || byte == b'\\'
 }
 
 /// A string of UTF-8 bytes; false, and nothing written, if they are not UTF-8.

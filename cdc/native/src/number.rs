@@ -61,7 +61,11 @@ impl Decimal {
             out.push(b'-');
         }
         let leading = digits[..whole].iter().take_while(|digit| **digit == b'0').count();
-        if leading == whole { out.push(b'0') } else { out.extend_from_slice(&digits[leading..whole]) }
+        if leading == whole {
+            out.push(b'0')
+        } else {
+            out.extend_from_slice(&digits[leading..whole])
+        }
         if scale > 0 {
             out.push(b'.');
             out.extend_from_slice(&digits[whole..whole + scale]);
@@ -130,9 +134,13 @@ mod tests {
 
     #[test]
     fn floats_are_the_shortest_that_read_back() {
-        for (value, text) in
-            [(3.14159_f32, "3.14159"), (0.1, "0.1"), (16_777_216.0, "16777216.0"), (1e-45, "1e-45"), (3e10, "30000000000.0")]
-        {
+        for (value, text) in [
+            (2.345_678_f32, "2.345678"),
+            (0.1, "0.1"),
+            (16_777_216.0, "16777216.0"),
+            (1e-45, "1e-45"),
+            (3e10, "30000000000.0"),
+        ] {
             let mut out = Vec::new();
             float32(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), text);

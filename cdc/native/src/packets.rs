@@ -145,7 +145,7 @@ impl Packets {
 
     pub fn send(&mut self, payload: &[u8]) -> Result<()> {
         let mut out = Vec::with_capacity(payload.len() + HEAD);
-        for piece in payload.chunks(LONGEST).chain((payload.len() % LONGEST == 0).then_some([].as_slice())) {
+        for piece in payload.chunks(LONGEST).chain((payload.len().is_multiple_of(LONGEST)).then_some([].as_slice())) {
             out.extend_from_slice(&(piece.len() as u32).to_le_bytes()[..3]);
             out.push(self.sequence);
             out.extend_from_slice(piece);

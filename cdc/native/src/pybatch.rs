@@ -91,8 +91,7 @@ impl Batch {
             return Err(PyIndexError::new_err("no such record"));
         };
         let value = record.value.map(|span| self.object(py, span));
-        let headers: Vec<_> =
-            record.header.iter().map(|(name, span)| (name.name(), self.object(py, *span))).collect();
+        let headers: Vec<_> = record.header.iter().map(|(name, span)| (name.name(), self.object(py, *span))).collect();
         (
             &*self.inner.topics[record.topic],
             record.partition,
@@ -201,7 +200,12 @@ impl Runs {
     }
 }
 
-fn message<'py>(py: Python<'py>, batch: &Batch, record: &Record, names: &[Py<PyString>; 2]) -> PyResult<Bound<'py, PyDict>> {
+fn message<'py>(
+    py: Python<'py>,
+    batch: &Batch,
+    record: &Record,
+    names: &[Py<PyString>; 2],
+) -> PyResult<Bound<'py, PyDict>> {
     let [key, value] = names;
     let message = PyDict::new(py);
     message.set_item(key, batch.object(py, record.key))?;

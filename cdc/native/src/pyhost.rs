@@ -42,7 +42,7 @@ impl PyHost {
 impl Host for PyHost {
     fn table(&mut self, body: &[u8]) -> Result<Option<TableSpec>> {
         let found: Option<PyTable> =
-            self.ask(|host| Ok(host.call_method1("table", (PyBytes::new(host.py(), body),))?.extract()?))?;
+            self.ask(|host| host.call_method1("table", (PyBytes::new(host.py(), body),))?.extract())?;
         Ok(found.map(|PyTable(db, name, version, topic, partitions, key, columns, new)| TableSpec {
             db,
             name,
@@ -57,7 +57,7 @@ impl Host for PyHost {
 
     fn charset(&mut self, name: &str) -> Result<Charset> {
         let PyCharset(singles, doubles, triples, quads, ascii) =
-            self.ask(|host| Ok(host.call_method1("charset", (name,))?.extract()?))?;
+            self.ask(|host| host.call_method1("charset", (name,))?.extract())?;
         Ok(Charset::Table(Box::new(Table {
             singles: codes(&singles),
             doubles: codes(&doubles),
@@ -72,7 +72,7 @@ impl Host for PyHost {
         let PyVerdict(action, thread, ddl, records, bytes, seq) = self.ask(|host| {
             let origin = (asked.gtid, asked.id, asked.commit_us, asked.server_id, asked.file, asked.start);
             let state = (asked.captured_us, asked.seq, asked.repeated, asked.load, asked.server, fold);
-            Ok(host.call_method1("statement", (PyBytes::new(host.py(), asked.body), origin, state))?.extract()?)
+            host.call_method1("statement", (PyBytes::new(host.py(), asked.body), origin, state))?.extract()
         })?;
         Ok(Verdict {
             action: action_named(&action)?,

@@ -141,7 +141,7 @@ fn read(
                 timer.restart();
             }
             timer.events += 1;
-            if at_hand && timer.events % LOOK_EVERY != 0 {
+            if at_hand && !timer.events.is_multiple_of(LOOK_EVERY) {
                 continue;
             }
         }

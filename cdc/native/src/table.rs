@@ -58,7 +58,12 @@ impl Captured {
             let mut name_json = Vec::new();
             json::string(&mut name_json, &column.name);
             let prefix = [if number == 0 { b"{" } else { b",".as_slice() }, &name_json, b":"].concat();
-            columns.push(Column { name: column.name.clone(), name_json, prefix, reader: Reader::compile(column, found)? });
+            columns.push(Column {
+                name: column.name.clone(),
+                name_json,
+                prefix,
+                reader: Reader::compile(column, found)?,
+            });
         }
         if spec.partitions == 0 || spec.key.iter().any(|number| *number >= columns.len()) {
             return Fault::undecodable("a table without partitions, or with a key that it does not have");
