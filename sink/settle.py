@@ -113,7 +113,7 @@ class Settler:
             too_large = answer._replace(outcome=Outcome.POISON, type=answer.type or "content_too_long")
             return self._judge(runs, [too_large], size)
         if answer.outcome not in (Outcome.RETRY, Outcome.TOO_LARGE):
-            raise fatal(answer, runs[0].current.part)
+            self._stop_unless_passing(answer, runs[0].current.part)
         self._bound.shrink(size)
         self._tools.troubles.report(self._name, _short(answer))
         return False
@@ -121,11 +121,11 @@ class Settler:
     def _judge(self, runs: list[Run], answers: Sequence[Answer], size: int) -> bool:
         judged = list(zip(runs, answers, strict=True))
         count(judged)
-        waiting = [answer for _, answer in judged if answer.outcome is Outcome.RETRY]
-        wrong = [(run, answer) for run, answer in judged if answer.outcome in _FATAL]
+        waiting = [answer for _, answer in judged if answer.outcome in (Outcome.RETRY, *_FATAL)]
         self._finish([run for run, answer in judged if answer.outcome in _DONE])
-        if wrong:
-            raise fatal(wrong[0][1], wrong[0][0].current.part)
+        for run, answer in judged:
+            if answer.outcome in _FATAL:
+                self._stop_unless_passing(answer, run.current.part)
         self._refuse([(run, answer) for run, answer in judged if answer.outcome is Outcome.POISON])
         if any(answer.status == _TOO_MANY for answer in waiting):
             self._bound.shrink(size)
@@ -134,6 +134,12 @@ class Settler:
         if waiting:
             self._tools.troubles.report(self._name, f"{len(waiting)} items: {_short(waiting[0])}")
         return not waiting
+
+    def _stop_unless_passing(self, answer: Answer, part: Part) -> None:
+        # A node that has just come up can say that an index is missing before it has read what indices there are.
+        if answer.outcome is not Outcome.MISSING or answer.type == "index_closed_exception":
+            raise fatal(answer, part)
+        self._tools.verify(part.alias)
 
     def _refuse(self, poisoned: list[tuple[Run, Answer]]) -> None:
         # An alias that somebody turned away from our index refuses documents as well; they are not to blame then.

@@ -1,7 +1,7 @@
 """Which user the servers run as, and how they get to folders below a private home.
 
 Elasticsearch refuses to run as root, and mysqld should not. When we are root, all servers run as `nobody`.
-That user cannot pass through a folder like /root or pytest's private temporary folders, so where the path
+That user cannot pass through a folder like root's home or pytest's private temporary folders, so where the path
 to the data or the cache needs it (and only there), the server gets the one capability that lets it through.
 Java asks with access(2), which ignores capabilities of ordinary users unless `no_setuid_fixup` is set
 (capabilities(7), "The securebits flags").

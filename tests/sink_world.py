@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from elasticsearch import Elasticsearch
-from events import Source
 
+from events import Source
 from runner import Pipeline, until
 from schemas.key import document_id, kafka_key, key_text
 from servers import Servers

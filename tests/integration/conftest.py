@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cdc_process import Cdc, execute
-from sink_world import World
 
 from cdc.position_store import Instance, PositionStore, Stored
+from cdc_process import Cdc, execute
 from ops.settings import Settings
 from schemas.errors import UnreachableError
 from servers import Mysql, Servers
+from sink_world import World
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import signal
 import subprocess
 
 import pytest
-from cdc_process import command, execute
 
+from cdc_process import command, execute
 from runner import until
 from topic import read_topics
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cdc_process import execute
 
+from cdc_process import execute
 from runner import until
 from topic import Record, read_topics
 

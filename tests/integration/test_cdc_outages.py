@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pymysql
 import pytest
-from cdc_process import Cdc, execute
 
+from cdc_process import Cdc, execute
 from ops.settings import Settings
 from runner import until
 from stack.kafka import KafkaServer
@@ -43,7 +44,7 @@ class Load:
         self._thread = threading.Thread(target=self._run)
         self.acknowledged: list[int] = []
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from cdc_process import execute
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, ResourceType
 
 from cdc.last_seq import highest_seq
 from cdc.topics import Topics
+from cdc_process import execute
 from runner import until
 from schemas.errors import TopicMismatchError
 from topic import read_topics

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from cdc_process import execute
 
 from cdc.check_position import resumable
 from cdc.checks import findings, inspect
 from cdc.server import Server, binlog_files, purged
 from cdc.start import first_position
+from cdc_process import execute
 from ops.checks import Severity
 from ops.mysql import connect
 from ops.settings import Settings

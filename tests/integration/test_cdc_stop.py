@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from cdc_process import Cdc, execute
 
+from cdc_process import Cdc, execute
 from runner import until
 from stack.ports import free_port
 from topic import read_topics

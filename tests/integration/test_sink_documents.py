@@ -6,13 +6,13 @@ import orjson
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin._config import ConfigResource
-from sink_world import World, ready, reason
 
 from runner import until
 from schemas.deadletter import DeadLetter
 from schemas.document import fingerprint
 from schemas.names import deadletter_topic
 from schemas.table import Column, ColumnType
+from sink_world import World, ready, reason
 
 pytestmark = pytest.mark.stack
 

@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 import pytest
-from sink_world import World, ready, reason, status
 
 from runner import until
+from sink_world import World, ready, reason, status
 
 pytestmark = pytest.mark.stack
 

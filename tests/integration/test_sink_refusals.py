@@ -7,11 +7,11 @@ import time
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from events import STEP
-from sink_world import World, reason, status
 
+from events import STEP
 from runner import Pipeline, until
 from schemas.errors import ExitCode
+from sink_world import World, reason, status
 from stack.ports import free_port
 
 pytestmark = pytest.mark.stack

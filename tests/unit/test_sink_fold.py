@@ -4,7 +4,6 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sink_kit import BASE, item_of, part_of
 
 from schemas.document import fingerprint
 from schemas.errors import FormatError, OffsetsLostError
@@ -12,6 +11,7 @@ from sink import commit
 from sink.action import lines
 from sink.fold import fold
 from sink.mapping import conflicts, field_count, missing
+from sink_kit import BASE, item_of, part_of
 
 
 def test_only_the_newest_of_a_key_is_sent() -> None:

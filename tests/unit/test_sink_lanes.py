@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 from elastic_transport import ConnectionError as TransportConnectionError
-from fake_elastic import FakeCluster
-from sink_kit import BASE, Letters, item_of, part_of, settler_of, tools_of
 
+from fake_elastic import FakeCluster
 from ops.settings import SinkSettings
 from schemas.errors import IndexMissingError, RefusedError, UnknownOutcomeError, UnreachableError
 from sink.lanes import Lanes
 from sink.lease import Lease
+from sink_kit import BASE, Letters, item_of, part_of, settler_of, tools_of
 
 
 def until(check: Callable[[], object], timeout_s: float = 10) -> None:
@@ -169,9 +169,28 @@ def test_what_stops_the_sink_commits_what_was_done_and_no_more(
         cluster.request_rule = lambda _body: answer
     else:
         cluster.item_rule = lambda _op, target: answer if target["_id"] == "k1" else None
+
+    def verify(alias: str) -> None:
+        if answer[0] == 404:
+            raise IndexMissingError("it is gone", where=alias)
+
     with pytest.raises(error):
-        settler_of(tools_of(cluster.client())).settle([item_of(part, n, f"k{n}", BASE + n) for n in range(3)])
+        settler_of(tools_of(cluster.client(), verify=verify)).settle(
+            [item_of(part, n, f"k{n}", BASE + n) for n in range(3)]
+        )
     assert part.offsets.mark.offset == (0 if whole else 1)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_index_that_is_missing_only_while_a_node_comes_up(whole: bool) -> None:
+    cluster, part = FakeCluster(), part_of()
+    answers = [(404, "index_not_found_exception")] * 2
+    if whole:
+        cluster.request_rule = lambda _body: answers.pop() if answers else None
+    else:
+        cluster.item_rule = lambda _op, _target: answers.pop() if answers else None
+    settler_of(tools_of(cluster.client())).settle([item_of(part, 0, "k", BASE)])
+    assert cluster.docs["k"][0] == BASE
 
 
 def test_a_lanes_death_is_the_sinks() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from elastic_transport import ConnectionError as TransportConnectionError
 from elastic_transport import ConnectionTimeout, TlsError
-from fake_elastic import FakeCluster
 
+from fake_elastic import FakeCluster
 from sink.bulk import Bound, send
 from sink.outcome import Outcome, of_item, of_request
 

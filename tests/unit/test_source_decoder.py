@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
-from binlog_events import COMMIT_US, SERVER, Binlog
 
+from binlog_events import COMMIT_US, SERVER, Binlog
 from cdc.source.decoder import Decoder, Limits
 from cdc.source.seam import Batch, DdlKind
 from cdc.source.wire import IGNORABLE_FLAG, EventType

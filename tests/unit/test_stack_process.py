@@ -50,7 +50,7 @@ def test_what_was_started_is_found_and_ended(tmp_path: Path) -> None:
 
 
 def test_a_long_lived_parent_has_no_zombies(tmp_path: Path) -> None:
-    record = start(tmp_path, "sleep", "0.3")
+    record = start(tmp_path, "sleep", "1")
     assert record.main is not None
     wait_until(lambda: not Path(f"/proc/{record.main.pid}").exists())  # type: ignore[union-attr]
 
@@ -80,8 +80,8 @@ def test_a_paused_process_is_asked_politely_too(tmp_path: Path) -> None:
 
 
 def test_what_a_launcher_left_behind_is_found(tmp_path: Path) -> None:
-    record = start(tmp_path, "sh", "-c", "sleep 60 & echo $!")
-    wait_until(lambda: record.main is not None and not is_alive(record.main))
+    record = start(tmp_path, "sh", "-c", "sleep 60 & echo $!; sleep 0.3")
+    wait_until(lambda: record.main is None or not is_alive(record.main))
     (left,) = record.members()
     assert left.pid == int((tmp_path / "log").read_text())
     assert end(record, grace_s=5)

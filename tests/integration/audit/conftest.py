@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from auditing import World
 
+from auditing import World
 from ops.settings import Settings
 from servers import Elastic
 

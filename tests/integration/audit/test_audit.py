@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from auditing import World, found
 from confluent_kafka import TopicPartition
 
+from auditing import World, found
 from auditor import queries, requests
 from schemas.errors import UnreachableError
 from schemas.key import document_id, key_text

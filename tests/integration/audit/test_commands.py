@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import structlog
-from auditing import World
 from typer.testing import CliRunner
 
+from auditing import World
 from auditor.commands import app
 from auditor.lock import locked
 from schemas.errors import LockedError, TidemarkError, UsageError

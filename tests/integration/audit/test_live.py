@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from auditing import World, found
 
+from auditing import World, found
 from schemas.report import AuditStatus
 
 pytestmark = pytest.mark.stack

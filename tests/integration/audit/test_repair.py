@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from auditing import World, found
 
+from auditing import World, found
 from auditor.repair import repair
 from auditor.run_context import Context
 from schemas.errors import RepairCapError, ReportOutdatedError

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from source_reader import SourceReader
 
 from cdc.source.native import MISSING

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from source_reader import SourceReader
 
 from cdc.source import charset
+from source_reader import SourceReader
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 

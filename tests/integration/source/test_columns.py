@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from source_reader import SourceReader
 
 from schemas.table import ColumnType
+from source_reader import SourceReader
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 

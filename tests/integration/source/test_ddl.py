@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from source_reader import Seen, SourceReader
 
 from cdc.source.seam import Ddl, DdlKind
+from source_reader import Seen, SourceReader
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pymysql
 import pytest
-from source_reader import SourceReader
 
 from schemas.errors import (
     PositionLostError,
@@ -21,6 +20,7 @@ from schemas.errors import (
     UnreachableError,
     UnsupportedEventError,
 )
+from source_reader import SourceReader
 from stack.mysql import MysqlServer
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]

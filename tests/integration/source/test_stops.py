@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from source_reader import SourceReader
 
 from schemas.errors import (
     PartialImageError,
@@ -12,6 +11,7 @@ from schemas.errors import (
     UnsafeError,
     UnsupportedEventError,
 )
+from source_reader import SourceReader
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 

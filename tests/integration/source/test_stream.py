@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from source_reader import FIRST_SEQ, Seen, SourceReader, closing_in_time, seqs, take, tombstone_seq
 
 from cdc.source.seam import Record
 from schemas.errors import PositionLostError, UnreachableError
 from schemas.event import NEW_KEY_HEADER, OLD_KEY_HEADER
 from schemas.key import partition_of
 from schemas.position import SEQ_STEP, GtidSet, OpenTransaction
+from source_reader import FIRST_SEQ, Seen, SourceReader, closing_in_time, seqs, take, tombstone_seq
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 import pytest
-from source_reader import Seen, SourceReader
 
 from schemas.event import ChangeEvent
+from source_reader import Seen, SourceReader
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
 
