@@ -13,7 +13,6 @@ use crate::socket::{Address, Socket};
 
 const QUERY: u8 = 0x03;
 const BINLOG_DUMP: u8 = 0x12;
-const REGISTER_REPLICA: u8 = 0x15;
 const BINLOG_DUMP_GTID: u8 = 0x1e;
 const BEGINNING: u32 = 4; // after the magic number
 const END: u8 = 0xfe;
@@ -57,12 +56,6 @@ impl Dump {
 
     /// Asks for everything after a position.
     pub fn start(&mut self, server_id: u32, position: &Position) -> Result<()> {
-        let mut register = vec![REGISTER_REPLICA];
-        register.extend(server_id.to_le_bytes());
-        register.extend([0; 13]); // host, user, password, port, rank, source: not said
-        self.packets.sequence = 0;
-        self.packets.send(&register)?;
-        checked(self.packets.answer()?)?;
         self.packets.sequence = 0;
         self.packets.send(&request(server_id, position)?)
     }

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::batch::Position;
-use crate::decoder::Config;
+use crate::decoder::{Config, Decoder};
 use crate::dump::Source;
 use crate::envelope::source_head;
 use crate::fault::Fault;
@@ -155,6 +155,39 @@ impl Engine {
     }
 }
 
+/// Decodes events that are handed in, without a connection: for tests, and for looking at a file.
+#[pyclass(unsendable)]
+struct Replay {
+    decoder: Decoder,
+}
+
+#[pymethods]
+impl Replay {
+    #[new]
+    fn new(options: Options, host: Py<PyAny>) -> PyResult<Replay> {
+        let decoder = Decoder::new(options.config(), Box::new(PyHost::new(host)));
+        Ok(Replay { decoder: decoder.map_err(|fault| raised(*fault, String::new()))? })
+    }
+
+    /// One event, as it comes after the packet's OK byte; gives the batches that it fills.
+    fn feed(&mut self, raw: &[u8]) -> PyResult<Vec<Batch>> {
+        let mut found = Vec::new();
+        let fed = self.decoder.feed(raw, &mut |batch| {
+            found.push(Batch::new(batch));
+            Ok(())
+        });
+        match fed {
+            Ok(()) => Ok(found),
+            Err(fault) => Err(raised(*fault, self.decoder.place())),
+        }
+    }
+
+    /// What has been gathered; None if there is nothing, or a transaction is open.
+    fn take(&mut self) -> Option<Batch> {
+        self.decoder.take().map(Batch::new)
+    }
+}
+
 fn raised(fault: Fault, place: String) -> PyErr {
     let (kind, what, number) = match fault {
         Fault::Undecodable(what) => ("undecodable", what, 0),
@@ -178,5 +211,5 @@ fn raised(fault: Fault, place: String) -> PyErr {
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Batch, Engine, NativeFault, Runs};
+    use super::{Batch, Engine, NativeFault, Replay, Runs};
 }
