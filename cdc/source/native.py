@@ -8,13 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cdc.source.native_batch import BatchMaker
 from cdc.source.native_errors import named
 from cdc.source.native_guide import Guide
-from cdc.source.native_records import NativeRecords
 from cdc.source.seam import Batch, Router
 from schemas.errors import TidemarkError
 from schemas.event import CONNECTOR, VERSION
-from schemas.position import OpenTransaction, Position
+from schemas.position import Position
 from schemas.table import Table
 
 try:
@@ -97,14 +97,11 @@ class NativeSource:
             self._engine.stop()
 
     def _read(self, engine: Any, start: Position) -> Iterator[Batch]:
-        partitions = start.partitions
+        batch = BatchMaker(self._router, start)
         while not self._closed:
             raw = self._next(engine, start)
             if raw is not None:
-                records = NativeRecords(raw)
-                used = {topic: self._router.partitions(topic) for topic in sorted(records.topics())}
-                partitions = {**partitions, **{topic: used[topic] for topic in used.keys() - partitions.keys()}}
-                yield _batch(raw, records, start.server_uuid, partitions)
+                yield batch.of(raw)
 
     def _next(self, engine: Any, start: Position) -> Any:
         try:
@@ -114,28 +111,6 @@ class NativeSource:
         except TidemarkError as error:
             error.where = error.where or engine.place()
             raise
-
-
-def _batch(raw: Any, records: NativeRecords, server_uuid: str, partitions: Mapping[str, int]) -> Batch:
-    opened = raw.open and OpenTransaction(gtid=raw.open[0], event=raw.open[1], row=raw.open[2])
-    position = Position(
-        gtid_set=raw.gtid_set,
-        file=raw.file,
-        pos=raw.pos,
-        server_uuid=server_uuid,
-        seq=raw.seq,
-        open=opened,
-        partitions=partitions,
-    )
-    return Batch(
-        records=records,
-        position=position,
-        tables=tuple(raw.tables),
-        ddl=raw.ddl,
-        rows=raw.rows,
-        size_bytes=raw.size_bytes,
-        commit_ts_ms=raw.commit_us // 1000,
-    )
 
 
 def _connection(connect: Mapping[str, Any], ca_file: Path | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pymysql
 
 from cdc.source.dump_errors import translate
 from cdc.source.refusal import incident, partial_image, rolled_back, unsupported, xa_rows
+from cdc.source.wire import type_name
 from schemas.errors import PositionLostError, RefusedError, TidemarkError, UndecodableError, UnreachableError
 from schemas.position import Position
 
@@ -47,5 +48,6 @@ def _refusal(kind: str, what: str, number: int) -> TidemarkError:
             text, _, hint = what.partition("\n")
             return PositionLostError(text, hint=hint)
     return UndecodableError(
-        what, hint="Read the place with mysqlbinlog --verify-binlog-checksum -vv; if it can, please report this."
+        f"the event {type_name(number)} cannot be decoded: {what}" if number else what,
+        hint="Read the place with mysqlbinlog --verify-binlog-checksum -vv; if it can, please report this."
     )

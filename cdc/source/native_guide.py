@@ -18,7 +18,7 @@ from cdc.source.statement import Kind, Statement, classify
 from cdc.source.table_changes import TableChanges
 from cdc.source.tablemap import table_name
 from cdc.source.transaction import Coordinates, Transaction
-from cdc.source.wire import EventType, parse_xa_prepare, version_number
+from cdc.source.wire import EventType, parse_xa_prepare, type_name, version_number
 from schemas.errors import TidemarkError, UndecodableError
 from schemas.table import Table
 
@@ -91,7 +91,7 @@ class Guide:
 
     def table(self, body: bytes) -> TableAnswer | None:
         """A TABLE_MAP event; None if its table is not captured."""
-        with _decoding("a table map"):
+        with _decoding(EventType.TABLE_MAP):
             captured = self._tables.captured(table_name(body), body)
         if captured is None:
             return None
@@ -104,7 +104,7 @@ class Guide:
 
     def prepared(self, body: bytes) -> None:
         """An XA_PREPARE event."""
-        with _decoding("an XA_PREPARE event"):
+        with _decoding(EventType.XA_PREPARE):
             one_phase, xid = parse_xa_prepare(body)
         if not one_phase and len(self._prepared) < _XA_KNOWN:
             self._prepared.add(xid)
@@ -117,7 +117,7 @@ class Guide:
 
     def _judge(self, body: bytes, origin: StatementOrigin, state: StatementState) -> Verdict:
         self._fold_names = state.fold_names
-        with _decoding("a statement"):
+        with _decoding(EventType.QUERY):
             query = parse_query(body, load=state.load)
             statement = classify(query, version_number(state.server))
         if state.load or statement.kind is Kind.CHANGE:
@@ -176,13 +176,13 @@ def _answer(captured: Captured, new: Table | None) -> TableAnswer:
 
 
 @contextmanager
-def _decoding(what: str) -> Iterator[None]:
+def _decoding(kind: EventType) -> Iterator[None]:
     """Around what reads bytes of the binlog: whatever it stumbles over is damage."""
     try:
         yield
     except TidemarkError:
         raise
     except (IndexError, KeyError, ValueError, struct.error) as error:
-        raise UndecodableError(f"{what} cannot be decoded: {error!r}") from error
+        raise UndecodableError(f"the event {type_name(kind)} cannot be decoded: {error!r}") from error
 
 

@@ -50,6 +50,8 @@ pub struct Decoder {
     moved: bool,
     row: Row,
     pub idle: bool,
+    /// The type of the latest event, for messages.
+    pub kind: u8,
 }
 
 impl Decoder {
@@ -74,6 +76,7 @@ impl Decoder {
             moved: false,
             row: Row::default(),
             idle: false,
+            kind: 0,
             config,
         })
     }
@@ -99,6 +102,7 @@ impl Decoder {
     /// One event, as it comes after the packet's OK byte.
     pub fn feed(&mut self, raw: &[u8], emit: Emit) -> Result<()> {
         let event = self.parse(raw)?;
+        self.kind = event.kind;
         self.at.advance(&event);
         if self.at.end <= self.pass_until && !matches!(event.kind, kind::ROTATE | kind::FORMAT_DESCRIPTION) {
             return Ok(());
@@ -137,6 +141,7 @@ impl Decoder {
     }
 
     fn handle(&mut self, event: &Event, emit: Emit) -> Result<()> {
+        self.kind = event.kind;
         match event.kind {
             kind::WRITE_ROWS | kind::WRITE_ROWS_V1 => self.rows(event, Op::Create, emit),
             kind::UPDATE_ROWS | kind::UPDATE_ROWS_V1 | kind::PARTIAL_UPDATE_ROWS => self.rows(event, Op::Update, emit),

@@ -127,11 +127,11 @@ impl Engine {
         let timeout = seconds(timeout_s)?;
         match py.detach(|| self.reader.queue.get(timeout)) {
             Ok(batch) => Ok(batch.map(Batch::new)),
-            Err(Failure { fault, place }) => {
+            Err(Failure { fault, place, kind }) => {
                 if let Ok(mut known) = self.place.lock() {
                     known.clone_from(&place);
                 }
-                Err(raised(*fault, place))
+                Err(raised(*fault, place, kind))
             }
         }
     }
@@ -164,9 +164,11 @@ struct Replay {
 #[pymethods]
 impl Replay {
     #[new]
-    fn new(options: Options, host: Py<PyAny>) -> PyResult<Replay> {
-        let decoder = Decoder::new(options.config(), Box::new(PyHost::new(host)));
-        Ok(Replay { decoder: decoder.map_err(|fault| raised(*fault, String::new()))? })
+    fn new(options: Options, host: Py<PyAny>, fold_names: bool) -> PyResult<Replay> {
+        let host = PyHost::new(host);
+        host.fold_names.store(fold_names, std::sync::atomic::Ordering::Relaxed);
+        let decoder = Decoder::new(options.config(), Box::new(host));
+        Ok(Replay { decoder: decoder.map_err(|fault| raised(*fault, String::new(), 0))? })
     }
 
     /// One event, as it comes after the packet's OK byte; gives the batches that it fills.
@@ -178,8 +180,13 @@ impl Replay {
         });
         match fed {
             Ok(()) => Ok(found),
-            Err(fault) => Err(raised(*fault, self.decoder.place())),
+            Err(fault) => Err(raised(*fault, self.decoder.place(), self.decoder.kind)),
         }
+    }
+
+    /// Where the latest event is.
+    fn place(&self) -> String {
+        self.decoder.place()
     }
 
     /// What has been gathered; None if there is nothing, or a transaction is open.
@@ -188,9 +195,9 @@ impl Replay {
     }
 }
 
-fn raised(fault: Fault, place: String) -> PyErr {
+fn raised(fault: Fault, place: String, event: u8) -> PyErr {
     let (kind, what, number) = match fault {
-        Fault::Undecodable(what) => ("undecodable", what, 0),
+        Fault::Undecodable(what) => ("undecodable", what, u32::from(event)),
         Fault::Unsupported(code) => ("unsupported", String::new(), u32::from(code)),
         Fault::PartialImage => ("partial-image", String::new(), 0),
         Fault::XaRows(table) => ("xa-rows", table, 0),

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crate::batch::Batch;
 use crate::fault::Fault;
 
-/// Why reading ended, and where.
+/// Why reading ended, where, and at an event of which type; 0 if it was not in decoding.
 pub struct Failure {
     pub fault: Box<Fault>,
     pub place: String,
+    pub kind: u8,
 }
 
 #[derive(Default)]

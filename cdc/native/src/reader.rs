@@ -44,14 +44,15 @@ impl Reader {
         let closer = Arc::new(Mutex::new(None));
         let (ours, plug) = (queue.clone(), closer.clone());
         let body = move || {
-            let mut place = String::new();
+            let mut place = (String::new(), 0);
             let read = AssertUnwindSafe(|| run(&source, config, &pace, host, &ours, &plug, know, &mut place));
             let fault = match catch_unwind(read) {
                 Ok(Ok(())) => return ours.close(),
                 Ok(Err(fault)) => fault,
                 Err(_) => Box::new(Fault::Undecodable("the decoder failed; please report this".into())),
             };
-            ours.fail(Failure { fault, place });
+            let (place, kind) = place;
+            ours.fail(Failure { fault, place, kind });
         };
         let thread = thread::Builder::new().name("binlog-native".into()).stack_size(STACK_BYTES).spawn(body)?;
         Ok(Reader { queue, closer, thread: Mutex::new(Some(thread)) })
@@ -82,7 +83,7 @@ fn run(
     queue: &Queue,
     closer: &Mutex<Option<Closer>>,
     know: impl FnOnce(bool),
-    place: &mut String,
+    place: &mut (String, u8),
 ) -> Result<()> {
     let start = Position { open: config.start.open.clone(), ..copy(&config.start) };
     let mut dump = Dump::open(source)?;
@@ -98,7 +99,7 @@ fn run(
         Err(_) if queue.is_closed() => Ok(()),
         Err((fault, decoding)) => {
             if decoding {
-                *place = decoder.place();
+                *place = (decoder.place(), decoder.kind);
             }
             Err(fault)
         }
