@@ -92,7 +92,7 @@ fn shortest(value: f32) -> f64 {
     if bits & 0x7f_ffff == 0 || bits & 0x7f80_0000 == 0 {
         return rounded(value);
     }
-    ryu::Buffer::new().format_finite(value).parse().unwrap_or(f64::from(value))
+    zmij::Buffer::new().format_finite(value).parse().unwrap_or(f64::from(value))
 }
 
 fn rounded(value: f32) -> f64 {
