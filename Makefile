@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint bench soak lock clean
+.PHONY: setup demo test lint soak lock clean
 
 setup: $(VENV)/.ready
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from auditor import shelf
 from auditor.audit import audit, red
 from auditor.duration import seconds
-from auditor.every import serve
+from auditor.every import Done, serve
 from auditor.lock import locked
 from auditor.repair import repair as repair_report
 from auditor.report_json import to_json
@@ -20,7 +20,7 @@ from auditor.run_context import Context
 from ops.config import load
 from ops.log import configure
 from ops.settings import Settings
-from schemas.errors import ExitCode, UsageError
+from schemas.errors import ExitCode, TidemarkError, UsageError
 from schemas.report import AuditReport, AuditStatus, RepairReport
 
 app = typer.Typer(no_args_is_help=True)
@@ -50,26 +50,35 @@ def run(
         raise UsageError("--apply is for --repair", hint="Write `tidemark audit run --repair --apply`.")
     settings = load(config).settings
 
-    def once(context: Context) -> AuditReport:
-        report = _audit(context, tables or (), with_repair=with_repair, apply=apply)
-        _print(report, as_json=as_json)
+    def once(context: Context) -> Done:
+        done = _audit(context, tables or (), with_repair=with_repair, apply=apply)
+        _print(done.report, as_json=as_json)
         if output is not None:
-            shelf.write(output, to_json(report))
-        return report
+            shelf.write(output, to_json(done.report))
+        return done
 
     if every is not None:
         serve(settings, seconds(every), once)
         return
-    _leave(_left(once(_context(settings))))
+    done = once(_context(settings))
+    if done.refused is not None:
+        raise done.refused
+    _leave(_left(done.report))
 
 
-def _audit(context: Context, tables: list[str] | tuple[()], *, with_repair: bool, apply: bool) -> AuditReport:
+def _audit(context: Context, tables: list[str] | tuple[()], *, with_repair: bool, apply: bool) -> Done:
+    """Audit, keep the report, then repair: a repair that refuses takes nothing away from what was found."""
     with locked(context.settings.source.name):
         report = audit(context, tables)
-        if with_repair and red(report):
-            report = report.model_copy(update={"repair": repair_report(context, report, apply=apply)})
         shelf.keep(report)
-    return report
+        if not with_repair or not red(report):
+            return Done(report)
+        try:
+            report = report.model_copy(update={"repair": repair_report(context, report, apply=apply)})
+        except TidemarkError as error:
+            return Done(report, error)
+        shelf.keep(report)
+    return Done(report)
 
 
 def _left(report: AuditReport) -> AuditStatus:
@@ -104,7 +113,7 @@ def repair(
     apply: Annotated[bool, typer.Option("--apply", help="Write; without it this is a dry run.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Mend what an audit found: index events again, delete orphans. Exit code 4 if something could not be mended."""
+    """Mend what an audit found: index events again, delete orphans. Exit code 4 if something is left, 8 unproven."""
     settings = load(config).settings
     context = _context(settings)
     with locked(settings.source.name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from auditor.run_context import Context, StoppedError
 from ops import service
@@ -11,13 +12,21 @@ from ops.health import Health
 from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import LockedError
+from schemas.errors import LockedError, TidemarkError
 from schemas.report import AuditReport
 
 _log = logger(__name__)
 _BEAT_S = 5
 
-Once = Callable[[Context], AuditReport]
+
+class Done(NamedTuple):
+    """One round. `refused`: why its repair could not be done, or not to its end."""
+
+    report: AuditReport
+    refused: TidemarkError | None = None
+
+
+Once = Callable[[Context], Done]
 
 
 def serve(settings: Settings, every_s: float, once: Once) -> None:
@@ -35,18 +44,22 @@ def serve(settings: Settings, every_s: float, once: Once) -> None:
 
 def _round(context: Context, health: Health, once: Once) -> None:
     try:
-        report = once(context)
+        report, refused = once(context)
     except LockedError as error:
         _log.warning("another audit is running, this round is its", action="audit_locked", reason=str(error))
         return
     except StoppedError:
         return  # what an unfinished audit found is not reported
+    if refused is not None and not isinstance(refused, StoppedError):
+        _log.error("the repair was not done; the next round tries again", action="repair_refused", code=refused.code,
+                   reason=str(refused), hint=refused.hint)  # fmt: skip
     health.details = lambda: {
         "audit": report.id,
         "status": report.status.value,
         "reason": report.reason,
         "finished": report.finished.isoformat(),
         "findings": sum(sum(table.counts.values()) for table in report.tables),
+        "repair": "" if refused is None else str(refused),
     }
     health.up()
 

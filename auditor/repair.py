@@ -105,12 +105,15 @@ def _left(finding: Finding) -> Repair:
 
 
 def _status(repairs: Sequence[Repair], report: AuditReport) -> AuditStatus:
-    """Clean if everything that is wrong was mended, or has mended itself."""
+    """Clean if everything that is wrong was mended, or has mended itself, and every table was proven."""
     open_ = [
         repair
         for repair in repairs
         if repair.outcome in (RepairOutcome.PLANNED, RepairOutcome.FAILED)
         or (repair.outcome is RepairOutcome.LEFT and repair.class_ is not FindingClass.DEAD_LETTERED)
     ]
-    cut = any(table.findings_cut for table in report.tables)
-    return AuditStatus.FINDINGS if open_ or cut else AuditStatus.CLEAN
+    if open_ or any(table.findings_cut for table in report.tables):
+        return AuditStatus.FINDINGS
+    # A table with findings has a reason too if an error ended its audit: the rest of it was not looked at.
+    unproven = any(table.status is AuditStatus.INCONCLUSIVE or table.reason for table in report.tables)
+    return AuditStatus.INCONCLUSIVE if unproven else AuditStatus.CLEAN

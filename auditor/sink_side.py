@@ -16,7 +16,6 @@ from schemas.errors import LaggingError
 
 _TIMEOUT_S = 15
 _POLL_S = 0.2
-_UNSEEN = (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.GROUP_ID_NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +38,21 @@ class SinkSide:
         self._admin: AdminClient = admin(context.settings.kafka, context.client_id)
 
     def committed(self) -> dict[int, int] | None:
-        """Partition -> committed offset, partitions without one absent; None if the group cannot be seen."""
+        """Partition -> committed offset, partitions without one absent; None if the group may not be looked at.
+
+        A group that is not there, or has committed nothing, belongs to a sink that has not got anywhere yet.
+        """
         asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(self._topic, p) for p in self._partitions])
         try:
             answer = self._admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S)
             parts = answer[self._group].result(_TIMEOUT_S).topic_partitions
         except KafkaException as error:
-            if error.args[0].code() in _UNSEEN:
+            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                 return None
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {}
             raise translate(error, self._context.settings.kafka.bootstrap_servers) from error
-        return {part.partition: part.offset for part in parts if part.offset >= 0 and self._is_mine(part)} or None
+        return {part.partition: part.offset for part in parts if part.offset >= 0 and self._is_mine(part)}
 
     def _is_mine(self, part: TopicPartition) -> bool:
         """False if the offset was committed for another topic of the same name, one that was deleted since."""
@@ -61,8 +65,8 @@ class SinkSide:
     def wait(self, last_read: Mapping[int, int], high: Mapping[int, int]) -> Settled:
         """Wait until the sink is past the last record read of every partition (H itself counts markers).
 
-        Where its group has committed nothing, wait `[audit] wait_s` and take the index as it is. Raises `LaggingError`
-        if the group is there and does not get there in that time.
+        Where its group may not be looked at, wait `[audit] wait_s` and take the index as it is. Raises `LaggingError`
+        if the sink does not get there in that time.
         """
         deadline = time.monotonic() + self._context.settings.audit.wait_s
         while True:

@@ -72,6 +72,7 @@ class TableAudit:
         try:
             with ExitStack() as stack:
                 self._prove(stack)
+            self._check_topic()
         except StoppedError:
             raise
         except TidemarkError as error:
@@ -101,10 +102,9 @@ class TableAudit:
         if suspects.seal():
             later = Later(store, topic, self._windows.highs, expected.barriers.values())
             self._confirm(suspects, self._judge(stack, later, sink, settled))
-            self._check_topic()
 
     def _check_topic(self) -> None:
-        """Findings about a topic that was made anew meanwhile are about nothing."""
+        """What was found about a topic that was made anew meanwhile is about nothing, also if it was nothing."""
         kafka, subject = self._context.settings.kafka, self._subject
         ids = topic_ids(admin(kafka, self._context.client_id), [subject.topic], kafka.bootstrap_servers)
         if ids.get(subject.topic) != subject.topic_id:

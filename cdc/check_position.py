@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cdc.server import Connection, Server, binlog_end, binlog_files, purged, query
+from cdc.source.transaction import is_behind
 from schemas.errors import PositionLostError, PositionPurgedError, UnreachableError
 from schemas.position import GtidSet, Position
 
@@ -35,6 +36,7 @@ def resumable(
         _check_gtids(connection, server, position, where, wanted)
         if server.uuid != position.server_uuid:
             return replace(position, server_uuid=server.uuid, open=None, file="", pos=_FIRST_EVENT)
+        _check_end(connection, position, where)
         return position
     if server.uuid != position.server_uuid:
         raise PositionLostError(
@@ -90,7 +92,22 @@ def _covered(connection: Connection, gtid_set: str, wanted: Callable[[], bool]) 
     return False
 
 
+def _check_end(connection: Connection, position: Position, where: str) -> None:
+    """A binlog that ends before the stored position began anew, even where the numbers of GTIDs have caught up."""
+    files = binlog_files(connection)
+    if files and is_behind(files[-1], (position.file, position.pos)):
+        file, size = files[-1]
+        raise PositionLostError(
+            f"the stored position was at {position.file}:{position.pos}, and the binlog of the same server ends before "
+            f"that, at {file}:{size}",
+            where=where,
+            hint="Its binlogs were reset, or it was restored from an older backup: a GTID or a place may now stand for "
+            f"another transaction than the one that was published. {_DECIDE}",
+        )
+
+
 def _check_file(connection: Connection, position: Position, where: str) -> None:
+    _check_end(connection, position, where)
     sizes = dict(binlog_files(connection))
     if position.file not in sizes:
         raise PositionPurgedError(

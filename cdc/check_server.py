@@ -70,6 +70,13 @@ _RULES = (
         portable_only=True,
     ),
     _Rule(
+        name="binlog_error_action",
+        holds=lambda value: value in ("1", "ABORT_SERVER"),
+        severity=Severity.FAIL,
+        why="when the binlog cannot be written, the server goes on without one, and nothing tells",
+        remedy="SET PERSIST binlog_error_action = 'ABORT_SERVER';",
+    ),
+    _Rule(
         name="gtid_mode",
         holds=lambda value: value == "ON",
         severity=Severity.WARN,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cdc.check_grants import account, replication_findings, select_findings
+from cdc.check_logged import logged_findings, named_databases
 from cdc.check_position import resumable
 from cdc.check_server import server_findings
 from cdc.check_tables import cascades_logged, refused_tables, table_findings
@@ -74,6 +75,9 @@ def inspect(connection: Connection, settings: Settings, *, own_id: int | None = 
         allowed = _allowed(settings)
         findings = [
             *server_findings(connection, server, where, engine=chosen(settings.cdc.engine).name),
+            *logged_findings(
+                connection, server, named_databases((table.db for table in found), settings.cdc.tables), where
+            ),
             *replication_findings(connection, server, where),
             *select_findings(connection, found, settings.cdc.tables, where),
             *_server_id_findings(connection, own_id, where),

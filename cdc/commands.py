@@ -37,7 +37,9 @@ def run(config: ConfigPath = None) -> None:
 
 @app.command()
 def tail(
-    tables: Annotated[list[str] | None, typer.Argument(help="Patterns like 'shop.*'; default: [cdc] tables.")] = None,
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Patterns like 'shop.*'; default: those of the configuration.")
+    ] = None,
     *,
     config: ConfigPath = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,

@@ -23,7 +23,7 @@ from ops.kafka import producer, translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import SlowCommitError, TidemarkError, TopicMismatchError, UnreachableError
+from schemas.errors import ConfigError, SlowCommitError, TidemarkError, TopicMismatchError, UnreachableError
 from schemas.names import schema_topic
 from schemas.position import Position
 
@@ -36,9 +36,9 @@ _CLOSE_S = 1
 _SLOW_S = 30
 _QUEUE = 100_000  # librdkafka's default for queue.buffering.max.messages
 
-_LOST = {
+#: Another owner, or a transaction that timed out.
+_FENCING = {
     KafkaError._FENCED,  # noqa: SLF001  librdkafka's local errors begin with an underscore
-    KafkaError._STATE,  # noqa: SLF001
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.INVALID_PRODUCER_ID_MAPPING,
     KafkaError.INVALID_TXN_STATE,
@@ -173,10 +173,19 @@ class Publisher:
             self._abort()
             return UnreachableError("Kafka's client has no room for the records", where=self._where)
         cause: KafkaError = error.args[0]
-        if cause.fatal() or cause.code() in _LOST:
-            return self._lost(cause)
-        self._abort()
-        return self._explain(self._undelivered or cause)
+        if cause.code() not in _FENCING:
+            cause = self._cause(cause)
+        return self._lost(cause) if cause.code() in _FENCING else self._explain(cause)
+
+    def _cause(self, error: KafkaError) -> KafkaError:
+        """What went wrong first, from what went wrong now; aborts where that is still possible."""
+        if error.fatal() and error.code() != KafkaError._FATAL:  # noqa: SLF001
+            return error
+        # After a fatal error a produce says only _FATAL or _STATE; the transactional calls say which one it was.
+        told = self._abort()
+        if told is not None and told.fatal():
+            return told
+        return self._undelivered or error
 
     def _lost(self, cause: KafkaError) -> TidemarkError:
         # A transaction that timed out looks exactly like another owner: only the claim tells them apart.
@@ -193,14 +202,23 @@ class Publisher:
                 hint="A topic's max.message.bytes, or the broker's message.max.bytes, is below [kafka] "
                 f"max_event_bytes = {self._settings.kafka.max_event_bytes}: raise it, or lower the setting.",
             )
+        if cause.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
+            return ConfigError(
+                f"Kafka allows no transactions of {self._settings.kafka.transaction_timeout_s:g} s: {cause.str()}",
+                where=self._where,
+                hint="Lower [kafka] transaction_timeout_s, or raise the brokers' transaction.max.timeout.ms.",
+            )
         return translate(cause, self._where)
 
-    def _abort(self) -> None:
-        """Best effort: the next producer's `init_transactions` aborts what is left."""
+    def _abort(self) -> KafkaError | None:
+        """Best effort: the next producer's `init_transactions` aborts what is left. Gives what went wrong."""
         try:
             self._producer.abort_transaction(_ABORT_S)
         except KafkaException as error:
             _log.debug("abort failed", action="abort_failed", reason=str(error))
+            cause: KafkaError = error.args[0]
+            return cause
+        return None
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         # librdkafka's own errors after a purge say nothing; the first real one does.

@@ -86,11 +86,16 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinlogEnd:
-    """Where the binlog ends now. `gtid_set`: everything executed, empty without GTIDs."""
+    """Where the binlog ends now. `gtid_set`: everything executed, empty without GTIDs.
+
+    `do_db`, `ignore_db`: the databases that are logged alone, or not at all.
+    """
 
     file: str
     pos: int
     gtid_set: str
+    do_db: tuple[str, ...] = ()
+    ignore_db: tuple[str, ...] = ()
 
 
 def binlog_end(connection: Connection, server: Server) -> BinlogEnd | None:
@@ -105,8 +110,19 @@ def binlog_end(connection: Connection, server: Server) -> BinlogEnd | None:
         raise
     if not rows:
         return None
-    gtid_set = str(rows[0][4]) if server.gtids else ""
-    return BinlogEnd(file=str(rows[0][0]), pos=int(rows[0][1]), gtid_set=str(GtidSet(gtid_set)))
+    file, pos, do_db, ignore_db, *executed = rows[0]
+    gtid_set = str(executed[0]) if server.gtids else ""
+    return BinlogEnd(
+        file=str(file),
+        pos=int(pos),
+        gtid_set=str(GtidSet(gtid_set)),
+        do_db=_names(do_db),
+        ignore_db=_names(ignore_db),
+    )
+
+
+def _names(listed: str | None) -> tuple[str, ...]:
+    return tuple(name for name in (listed or "").split(",") if name)
 
 
 def binlog_files(connection: Connection) -> list[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from cdc.server import BinlogEnd, Connection, Server, binlog_end, binlog_files, purged, query_bytes
@@ -13,6 +13,9 @@ from schemas.position import GtidSet, Position, first_seq
 _FIRST_EVENT = 4  # after the file's magic number
 _NEXT_GTID = re.compile(r"GTID_NEXT= '([^']+)'")
 _PAGE = 5000
+#: Events between two transactions: at a file's head, and what begins a transaction or ends the file ("" is its end).
+_HEAD = {b"Format_desc", b"Previous_gtids", b"Gtid_list", b"Binlog_checkpoint"}
+_BOUNDARIES = {b"Gtid", b"Anonymous_Gtid", b"Rotate", b"Stop", b""}
 _START = re.compile(r"latest|earliest|gtid:.*|file:[^:]+:\d+")
 
 
@@ -72,21 +75,45 @@ def _at_file(connection: Connection, server: Server, file: str, pos: int) -> Bin
         raise ConfigError(
             f"there is no position {pos} in binlog file {file}", hint=f"The server keeps: {', '.join(sizes)}."
         )
-    gtids = _gtids_before(connection, file, pos) if server.gtids else ""
-    return BinlogEnd(file=file, pos=pos, gtid_set=gtids)
+    gtids = _gtids_before(connection, file, pos)
+    return BinlogEnd(file=file, pos=pos, gtid_set=gtids if server.gtids else "")
 
 
 def _gtids_before(connection: Connection, file: str, pos: int) -> str:
-    """What had been executed at a place: the set at the file's head, and the transactions up to there."""
-    executed, at = GtidSet(), _FIRST_EVENT
+    """What had been executed at a place: the set at the file's head, and the transactions that end up to there.
+
+    Raises `ConfigError` if no transaction ends there, and none begins.
+    """
+    executed, open_gtid, between = GtidSet(), "", False
+    for start, kind, info in _binlog_events(connection, file):
+        between = between or (start == pos and kind in _HEAD | _BOUNDARIES)
+        if kind == b"Previous_gtids":
+            executed = GtidSet(info.decode())
+        elif start >= pos and kind not in _HEAD:
+            break
+        elif kind in _BOUNDARIES:
+            if open_gtid:
+                executed.add(open_gtid)
+            found = _NEXT_GTID.search(info.decode(errors="replace"))
+            open_gtid = found[1] if found else ""
+    if not between:
+        raise ConfigError(
+            f"position {pos} of binlog file {file} is inside of a transaction: the rest of it would be lost",
+            hint=f"SHOW BINLOG EVENTS IN '{file}'; and take the Pos of an event of type Gtid or Anonymous_Gtid.",
+        )
+    if open_gtid:
+        executed.add(open_gtid)
+    return str(executed)
+
+
+def _binlog_events(connection: Connection, file: str) -> Iterator[tuple[int, bytes, bytes]]:
+    """Start, type and description of every event of a file, and of its end as an event without a description."""
+    at = _FIRST_EVENT
     while True:
         rows = query_bytes(connection, f"SHOW BINLOG EVENTS IN %s FROM {at} LIMIT {_PAGE}", (file,))
-        for _, start, kind, _, at, info in rows:  # noqa: B007  the last end is where the next page begins
-            if kind == b"Previous_gtids":
-                executed = GtidSet(info.decode())
-            elif start >= pos and kind != b"Format_desc":
-                return str(executed)
-            elif kind == b"Gtid" and (found := _NEXT_GTID.search(info.decode())):
-                executed.add(found[1])
+        for _, start, kind, _, end, info in rows:
+            yield start, kind, info
+            at = end
         if len(rows) < _PAGE:
-            return str(executed)
+            yield at, b"", b""
+            return

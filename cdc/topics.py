@@ -59,7 +59,8 @@ class Topics:
         }
 
     def ensure_control(self) -> None:
-        """Create the four control topics."""
+        """Create the four control topics. Called by each session, which looks at every topic anew."""
+        self._ready.clear()
         largest = {"max.message.bytes": str(self._message_bytes())}
         twice = {"max.message.bytes": str(2 * self._message_bytes())}
         wanted = {

@@ -5,23 +5,51 @@ from __future__ import annotations
 from typing import Any
 
 from elastic_transport import ConnectionError as TransportConnectionError
-from elastic_transport import ConnectionTimeout, TlsError
+from elastic_transport import ConnectionTimeout, SerializationError, TlsError
 from elasticsearch import ApiError, Elasticsearch
 
-from ops.settings import ElasticsearchSettings
+from ops.settings import ElasticsearchSettings, existing, read_secret
 from schemas.errors import RefusedError, TidemarkError, UnreachableError, UnsafeError
 
 _AUTH = (401, 403)
-_BUSY = (429, 502, 503, 504)
+_BUSY = (408, 429, 502, 503, 504)
+
+# A node that is going down or has just come up says these with status 500, 400 or none of its own.
+TRANSIENT = frozenset(
+    {
+        "already_closed_exception",
+        "connect_transport_exception",
+        "es_rejected_execution_exception",
+        "illegal_index_shard_state_exception",
+        "index_shard_closed_exception",
+        "index_shard_not_started_exception",
+        "interrupted_exception",
+        "node_closed_exception",
+        "node_disconnected_exception",
+        "node_not_connected_exception",
+        "no_shard_available_action_exception",
+        "not_master_exception",
+        "primary_missing_action_exception",
+        "receive_timeout_transport_exception",
+        "retry_on_primary_exception",
+        "shard_not_in_primary_mode_exception",
+        "shard_not_found_exception",
+        "task_cancelled_exception",
+        "timeout_exception",
+    }
+)
+
+# Told of a point in time that a restart or its age has ended; of a block that somebody set, with status 403.
+_PASSING = TRANSIENT | {"search_context_missing_exception", "cluster_block_exception"}
 
 
 def client(settings: ElasticsearchSettings, **overrides: Any) -> Elasticsearch:
     """A client that leaves retries to us: its own would resend a bulk body behind the lanes' backs."""
     options: dict[str, Any] = {"request_timeout": settings.request_timeout_s, "max_retries": 0}
     if settings.ca_file:
-        options["ca_certs"] = str(settings.ca_file)
+        options["ca_certs"] = existing(settings.ca_file)
     if settings.api_key_file:
-        options["api_key"] = settings.api_key_file.read_text(encoding="utf-8").strip()
+        options["api_key"] = read_secret(settings.api_key_file).strip()
     elif settings.api_key:
         options["api_key"] = settings.api_key.get_secret_value()
     elif settings.user:
@@ -35,15 +63,24 @@ def translate(error: Exception, where: str) -> TidemarkError:
         return RefusedError(
             f"TLS with Elasticsearch fails: {error}", where=where, hint="Check [elasticsearch] ca_file."
         )
-    if isinstance(error, (TransportConnectionError, ConnectionTimeout)):
+    if isinstance(error, (TransportConnectionError, ConnectionTimeout, SerializationError)):
         return UnreachableError(f"Elasticsearch does not answer: {error.message}", where=where)
     if isinstance(error, ApiError):
         status = error.meta.status
+        if status in _BUSY or _passes(error):
+            return UnreachableError(f"Elasticsearch is busy or not ready ({status} {error.error})", where=where)
         if status in _AUTH:
             return RefusedError(
                 f"Elasticsearch refuses ({status})", where=where, hint="Check [elasticsearch] api_key_file or user."
             )
-        if status in _BUSY:
-            return UnreachableError(f"Elasticsearch is busy or not ready ({status})", where=where)
         return UnsafeError(f"Elasticsearch says {status}: {error.error}", where=where)
     return UnsafeError(f"unexpected: {type(error).__name__}: {error}", where=where)
+
+
+def _passes(error: ApiError) -> bool:
+    """True for what waiting mends: the error itself, or every cause of a search that failed on its shards."""
+    found = error.body.get("error") if isinstance(error.body, dict) else None
+    if not isinstance(found, dict):
+        return False
+    causes = [cause.get("type") for cause in found.get("root_cause", ())]
+    return found.get("type") in _PASSING or (bool(causes) and all(cause in _PASSING for cause in causes))

@@ -23,6 +23,7 @@ from schemas.status import Status
 
 State = Literal["starting", "running", "stopping", "failed"]
 _STUCK_S = 60
+_LAST_PORT = 65535
 
 
 class Health:
@@ -76,7 +77,7 @@ class HealthServer:
 
     def __init__(self, health: Health, listen: str) -> None:
         host, _, port = listen.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdigit() or int(port) > _LAST_PORT:
             raise ConfigError(f"`{listen}` is no address", hint="Write host:port, for instance 127.0.0.1:9701.")
         config = uvicorn.Config(
             _application(health, host), host=host, port=int(port), log_config=None, lifespan="off", access_log=False

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from ops.log import logger
-from ops.settings import KafkaSettings
-from schemas.errors import RefusedError, TidemarkError, UnreachableError
+from ops.settings import KafkaSettings, existing
+from schemas.errors import ConfigError, RefusedError, TidemarkError, UnreachableError
 
 _log = logger(__name__)
+_Client = TypeVar("_Client")
+_Found = TypeVar("_Found")
+
+_GRACE_S = 5.0
 
 _REFUSED = {
     KafkaError._AUTHENTICATION,  # noqa: SLF001  librdkafka's local errors begin with an underscore
@@ -22,6 +28,7 @@ _REFUSED = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     KafkaError._SSL,  # noqa: SLF001
 }
+_UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
 
 
 def common(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
@@ -42,7 +49,7 @@ def common(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
             "sasl.password": settings.secret(),
         }
     if secure and settings.ca_file:
-        config["ssl.ca.location"] = str(settings.ca_file)
+        config["ssl.ca.location"] = existing(settings.ca_file)
     config["security.protocol"] = ("SASL_" if settings.sasl_mechanism else "") + ("SSL" if secure else "PLAINTEXT")
     return config
 
@@ -60,7 +67,7 @@ def producer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Produ
         "linger.ms": 5,
         "message.max.bytes": settings.max_event_bytes * 2 + 65536,
     }
-    return Producer({**common(settings, client_id), **defaults, **_dotted(overrides)})
+    return _made(Producer, {**common(settings, client_id), **defaults, **_dotted(overrides)})
 
 
 def consumer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Consumer:
@@ -76,11 +83,19 @@ def consumer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Consu
         "enable.partition.eof": False,
         "fetch.wait.max.ms": 100,
     }
-    return Consumer({**common(settings, client_id), **defaults, **_dotted(overrides)})
+    return _made(Consumer, {**common(settings, client_id), **defaults, **_dotted(overrides)})
 
 
 def admin(settings: KafkaSettings, client_id: str) -> AdminClient:
-    return AdminClient(common(settings, client_id))
+    return _made(AdminClient, common(settings, client_id))
+
+
+def _made(client: Callable[[dict[str, Any]], _Client], config: dict[str, Any]) -> _Client:
+    """Make a client. Constructing one does not connect: what fails is the configuration, a certificate for instance."""
+    try:
+        return client(config)
+    except KafkaException as error:
+        raise ConfigError(f"Kafka's client refuses the settings: {error.args[0].str()}", where="[kafka]") from error
 
 
 def _dotted(overrides: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +115,22 @@ def translate(error: KafkaException | KafkaError, where: str) -> TidemarkError:
     return UnreachableError(f"Kafka: {cause.str()}", where=where, hint="Check [kafka] bootstrap_servers.")
 
 
+def answer(future: Future[_Found], timeout_s: float, where: str, *, expected: Collection[int] = ()) -> _Found:
+    """What an admin request that was given `timeout_s` ends in. Raises a `TidemarkError`.
+
+    A `KafkaException` with one of the `expected` codes comes through as it is.
+    """
+    try:
+        # librdkafka ends the request at that time with an error of its own, a little later.
+        return future.result(timeout_s + _GRACE_S)
+    except TimeoutError as error:
+        raise UnreachableError(f"Kafka does not answer in {timeout_s:g} s", where=where) from error
+    except KafkaException as error:
+        if error.args[0].code() in expected:
+            raise
+        raise translate(error, where) from error
+
+
 def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: float = 15) -> dict[str, str]:
     """Topic -> the UUID that Kafka gave it; a topic that was deleted and made again has another one.
 
@@ -111,8 +142,7 @@ def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: flo
     futures = client.describe_topics(TopicCollection(topics), request_timeout=timeout_s)
     for name, future in futures.items():
         try:
-            found[name] = str(future.result(timeout_s).topic_id)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise translate(error, where) from error
+            found[name] = str(answer(future, timeout_s, where, expected=_UNKNOWN).topic_id)
+        except KafkaException:
+            continue
     return found

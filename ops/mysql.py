@@ -8,7 +8,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import CR, ER
 
-from ops.settings import SourceSettings
+from ops.settings import SourceSettings, existing
 from schemas.errors import RefusedError, TidemarkError, UnreachableError
 
 _REFUSED = {ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, ER.HOST_NOT_PRIVILEGED, ER.HOST_IS_BLOCKED, 1698, 3118}
@@ -29,7 +29,7 @@ def connect_args(settings: SourceSettings) -> dict[str, Any]:
     else:
         args |= {"host": settings.host, "port": settings.port}
     if settings.verify_tls:
-        args["ssl"] = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+        args["ssl"] = ssl.create_default_context(cafile=existing(settings.ca_file) if settings.ca_file else None)
         args["ssl"].minimum_version = ssl.TLSVersion.TLSv1_2
     return args
 

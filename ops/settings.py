@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from schemas.errors import ConfigError
+
 _MIB = 1 << 20
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
@@ -19,10 +21,37 @@ def _bytes(value: object) -> object:
     return int(found[1]) * _UNITS[found[2]] if found else value
 
 
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):  # Python counts true as 1
+        raise ValueError("a number is wanted, not true or false")  # noqa: TRY004  pydantic turns ValueError into a fault
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_bool)]
+Bytes = Annotated[Whole, BeforeValidator(_bytes), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+Linger = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=60)]
 TablePattern = Annotated[str, Field(pattern=r"^[^.]+\..+$")]
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[Whole, Field(ge=0, le=65535)]
+
+
+def read_secret(path: Path) -> str:
+    """The text of a file that the settings name. Raises `ConfigError` if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"a file that the configuration names cannot be read: {reason}", where=str(path)) from None
+
+
+def existing(path: Path) -> str:
+    """The path of a file that a client library will read. Raises `ConfigError` if it is not there to be read."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        what = f"a file that the configuration names cannot be read: {error.strerror}"
+        raise ConfigError(what, where=str(path)) from None
+    return str(path)
 
 
 class Section(BaseModel):
@@ -39,7 +68,7 @@ class _WithPassword(Section):
     def secret(self) -> str:
         """The password, from its file if it has one; a newline at the file's end is not a part of it."""
         if self.password_file is not None:
-            return self.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+            return read_secret(self.password_file).rstrip("\r\n")
         return self.password.get_secret_value() if self.password is not None else ""
 
     @model_validator(mode="after")
@@ -59,7 +88,7 @@ class SourceSettings(_WithPassword):
     user: str = "tidemark"
     tls: Literal["verify", "off"] | None = None
     ca_file: Path | None = None
-    server_id: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = None
+    server_id: Annotated[Whole, Field(ge=1, le=2**32 - 1)] | None = None
     connect_timeout_s: Seconds = 10
 
     @property
@@ -81,10 +110,16 @@ class KafkaSettings(_WithPassword):
     tls: bool = False
     ca_file: Path | None = None
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    partitions: Annotated[int, Field(ge=1, le=10_000)] = 6
-    replication_factor: Annotated[int, Field(ge=1, le=32767)] = 1
+    partitions: Annotated[Whole, Field(ge=1, le=10_000)] = 6
+    replication_factor: Annotated[Whole, Field(ge=1, le=32767)] = 1
     max_event_bytes: Bytes = 8 * _MIB
     transaction_timeout_s: Seconds = 60
+
+    @model_validator(mode="after")
+    def _login_is_used(self) -> Self:
+        if (self.user or self.password or self.password_file) and self.sasl_mechanism is None:
+            raise ValueError("user and password are not used without sasl_mechanism")
+        return self
 
 
 class ElasticsearchSettings(_WithPassword):
@@ -129,10 +164,10 @@ class CdcSettings(Section):
     on_lost_position: Literal["stop"] = "stop"
     on_ddl: Literal["stop", "ignore"] = "stop"
     partial_rows: Literal["stop"] = "stop"
-    heartbeat_s: Seconds = 5
-    max_batch_events: Annotated[int, Field(ge=1)] = 5000
+    heartbeat_s: Annotated[Seconds, Field(le=30)] = 5  # the health check calls a loop stuck after 60
+    max_batch_events: Annotated[Whole, Field(ge=1)] = 5000
     max_batch_bytes: Bytes = 8 * _MIB
-    linger_s: Annotated[float, Field(ge=0)] = 0.05
+    linger_s: Linger = 0.05
     # Singular: TOML does not let `tables` be a list and the head of sub-tables at once.
     table: dict[TablePattern, CdcTableSettings] = {}
 
@@ -148,14 +183,14 @@ class SinkSettings(Section):
 
     group: str = ""
     format: Literal["tidemark"] = "tidemark"
-    lanes: Annotated[int, Field(ge=1, le=64)] = 3
+    lanes: Annotated[Whole, Field(ge=1, le=64)] = 3
     max_batch_bytes: Bytes = 5 * _MIB
-    max_batch_events: Annotated[int, Field(ge=1)] = 5000
+    max_batch_events: Annotated[Whole, Field(ge=1)] = 5000
     queue_bytes: Bytes = 32 * _MIB
-    linger_s: Annotated[float, Field(ge=0)] = 0.1
+    linger_s: Linger = 0.1
     refresh_interval: str = "1s"
-    shards: Annotated[int, Field(ge=1)] = 1
-    replicas: Annotated[int, Field(ge=0)] = 0
+    shards: Annotated[Whole, Field(ge=1)] = 1
+    replicas: Annotated[Whole, Field(ge=0)] = 0
     tables: dict[TablePattern, SinkTableSettings] = {}
 
 
@@ -163,10 +198,10 @@ class AuditSettings(Section):
     """What an audit may cost. `wait_s`: how long it waits for the sink to pass its watermark."""
 
     memory: Bytes = 256 * _MIB
-    leaf_keys: Annotated[int, Field(ge=1, le=1024)] = 64
+    leaf_keys: Annotated[Whole, Field(ge=1, le=1024)] = 64
     max_requests_per_s: Annotated[float, Field(gt=0)] = 20
     wait_s: Seconds = 60
-    max_repairs: Annotated[int, Field(ge=0)] = 10_000
+    max_repairs: Annotated[Whole, Field(ge=0)] = 10_000
     max_repair_share: Annotated[float, Field(gt=0, le=1)] = 0.2
 
 

@@ -139,7 +139,10 @@ class Repair(_Model):
 
 
 class RepairReport(_Model):
-    """What a repair did. `report`: the audit's id; `status`: clean if nothing that repair could mend is left."""
+    """What a repair did. `report`: the audit's id.
+
+    `status`: clean if nothing that repair could mend is left, but inconclusive if the audit could not prove a table.
+    """
 
     schema_: Literal["tidemark.repair/1"] = Field("tidemark.repair/1", alias="schema")
     format: Literal[1] = 1

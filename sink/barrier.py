@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from elastic_transport import TransportError
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from ops.elastic import translate
 from schemas.errors import UnreachableError
-from sink.bulk import send
+from sink.bulk import Answer, send
 from sink.outcome import Outcome
 from sink.part import Part
 from sink.settle import fatal
@@ -20,51 +22,76 @@ _PAGE = 1000
 _KEEP_ALIVE = "2m"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Where the indices are. `verify` raises if an alias does not lead to our index any more."""
+
+    client: Elasticsearch
+    where: str
+    verify: Callable[[str], None]
+
+
 def of_part(part: Part) -> list[dict[str, Any]]:
     """The filter for the documents that came from a partition."""
     return [{"term": {"_cdc.topic_id": part.topic_id}}, {"term": {"_cdc.partition": part.number}}]
 
 
-def is_empty(client: Elasticsearch, part: Part, where: str) -> bool:
+def is_empty(cluster: Cluster, part: Part) -> bool:
     """True if the index holds nothing of the partition."""
-    try:
-        client.indices.refresh(index=part.alias)
-        found = client.search(
+    with _translated(cluster, part):
+        _refresh(cluster, part)
+        found = cluster.client.search(
             index=part.alias, size=0, track_total_hits=1, query={"bool": {"filter": of_part(part)}},
             allow_partial_search_results=False,
         )  # fmt: skip
-    except (ApiError, TransportError) as error:
-        raise translate(error, where) from error
-    _complete(found.body, where)
+    _complete(found.body, cluster.where)
     return bool(found["hits"]["total"]["value"] == 0)
 
 
-def apply(client: Elasticsearch, part: Part, below: int, where: str, wanted: Callable[[], bool]) -> None:
+def apply(cluster: Cluster, part: Part, below: int, wanted: Callable[[], bool]) -> None:
     """Delete the partition's documents with a lower seq, with `below` as the version; safe to do again.
 
     Nothing of the partition may be in flight. Raises a retryable error to be called again, and one when `wanted`
     turns false.
     """
-    try:
-        client.indices.refresh(index=part.alias)
-        pit = client.open_point_in_time(index=part.alias, keep_alive=_KEEP_ALIVE)["id"]
+    with _translated(cluster, part):
+        _refresh(cluster, part)
+        pit = cluster.client.open_point_in_time(index=part.alias, keep_alive=_KEEP_ALIVE)["id"]
         try:
-            for ids in _below(client, pit, part, below, where):
+            for ids in _below(cluster, pit, part, below):
                 if not wanted():
                     raise UnreachableError("a barrier was interrupted", where=part.where)
-                _delete(client, part, ids, below)
+                _delete(cluster, part, ids, below)
         finally:
-            client.close_point_in_time(id=pit)
-        client.indices.refresh(index=part.alias)
+            # It ends by itself, and may have done so already: neither says anything about the sweep.
+            with suppress(ApiError, TransportError):
+                cluster.client.close_point_in_time(id=pit)
+        _refresh(cluster, part)
+
+
+@contextmanager
+def _translated(cluster: Cluster, part: Part) -> Iterator[None]:
+    """The client's errors as ours; what is not found is looked for again, unless it is the index itself."""
+    try:
+        yield
+    except NotFoundError as error:
+        # A point in time is gone after a restart. A node that has just come up can say so of the index as well.
+        if error.error == "index_not_found_exception":
+            cluster.verify(part.alias)
+        raise UnreachableError(f"Elasticsearch says 404: {error.error}", where=cluster.where) from error
     except (ApiError, TransportError) as error:
-        raise translate(error, where) from error
+        raise translate(error, cluster.where) from error
 
 
-def _below(client: Elasticsearch, pit: str, part: Part, below: int, where: str) -> Iterator[list[str]]:
+def _refresh(cluster: Cluster, part: Part) -> None:
+    _complete(cluster.client.indices.refresh(index=part.alias).body, cluster.where)
+
+
+def _below(cluster: Cluster, pit: str, part: Part, below: int) -> Iterator[list[str]]:
     query = {"bool": {"filter": [*of_part(part), {"range": {"_cdc.seq": {"lt": below}}}]}}
     after = None
     while True:
-        page = client.search(
+        page = cluster.client.search(
             pit={"id": pit, "keep_alive": _KEEP_ALIVE},
             query=query,
             sort=["_shard_doc"],
@@ -74,7 +101,7 @@ def _below(client: Elasticsearch, pit: str, part: Part, below: int, where: str) 
             search_after=after,
             allow_partial_search_results=False,
         ).body
-        _complete(page, where)
+        _complete(page, cluster.where)
         hits = page["hits"]["hits"]
         if not hits:
             return
@@ -82,16 +109,21 @@ def _below(client: Elasticsearch, pit: str, part: Part, below: int, where: str) 
         after = hits[-1]["sort"]
 
 
-def _delete(client: Elasticsearch, part: Part, ids: list[str], below: int) -> None:
+def _delete(cluster: Cluster, part: Part, ids: list[str], below: int) -> None:
     target = {"_index": part.alias, "version": below, "version_type": "external"}
     body = b"".join(orjson.dumps({"delete": {**target, "_id": name}}, option=orjson.OPT_APPEND_NEWLINE) for name in ids)
-    reply = send(client, body, len(ids))
-    answers = [reply.failed] if reply.failed else reply.answers
-    for answer in answers:
-        if answer.outcome in (Outcome.RETRY, Outcome.TOO_LARGE):
-            raise UnreachableError(f"deleting below a barrier: {answer.status} {answer.type}", where=part.where)
+    reply = send(cluster.client, body, len(ids))
+    for answer in [reply.failed] if reply.failed else reply.answers:
         if answer.outcome not in (Outcome.APPLIED, Outcome.STALE):
-            raise fatal(answer, part)
+            raise _failure(cluster, part, answer)
+
+
+def _failure(cluster: Cluster, part: Part, answer: Answer) -> Exception:
+    if answer.type == "index_not_found_exception":
+        cluster.verify(part.alias)
+    elif answer.outcome not in (Outcome.RETRY, Outcome.TOO_LARGE):
+        return fatal(answer, part)
+    return UnreachableError(f"deleting below a barrier: {answer.status} {answer.type}", where=part.where)
 
 
 def _complete(body: dict[str, Any], where: str) -> None:

@@ -40,7 +40,7 @@ def findings(settings: Settings) -> list[Finding]:
 def _version(elastic: Elasticsearch, where: str) -> Finding:
     check = "elasticsearch.version"
     try:
-        nodes = elastic.nodes.info(metric="_none", filter_path="nodes.*.version").body.get("nodes", {})
+        nodes = elastic.nodes.info(metric="os", filter_path="nodes.*.version").body["nodes"]
     except ApiError as error:
         return Finding(
             check=check, severity=Severity.WARN, what=f"the version is not shown ({error.meta.status})", where=where,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -12,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ops import metrics
-from ops.kafka import producer, translate
+from ops.kafka import answer, producer, translate
 from ops.log import logger
 from ops.settings import Settings
 from schemas.deadletter import DeadLetter
@@ -51,6 +52,7 @@ def ensure_topic(admin: AdminClient, settings: Settings) -> None:
     """Make the dead-letter topic if it is missing: compacted, one partition, twice the size of an event."""
     name = deadletter_topic(settings.source.name)
     kafka = settings.kafka
+    where = kafka.bootstrap_servers
     topic = NewTopic(
         name,
         num_partitions=1,
@@ -60,10 +62,11 @@ def ensure_topic(admin: AdminClient, settings: Settings) -> None:
     try:
         if admin.list_topics(name, timeout=_META_TIMEOUT_S).topics[name].error is None:
             return
-        admin.create_topics([topic])[name].result(_META_TIMEOUT_S)
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise translate(error, kafka.bootstrap_servers) from error
+        raise translate(error, where) from error
+    asked = admin.create_topics([topic], request_timeout=_META_TIMEOUT_S)[name]
+    with suppress(KafkaException):  # somebody else was faster; every other error is one of ours
+        answer(asked, _META_TIMEOUT_S, where, expected=(KafkaError.TOPIC_ALREADY_EXISTS,))
 
 
 class DeadLetters:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from ops.elastic import TRANSIENT
+
 
 class Outcome(StrEnum):
     """How one item, or a whole request, ended."""
@@ -21,29 +23,6 @@ class Outcome(StrEnum):
 NO_ANSWER = 0  # the status of a request that got none: connection lost, timed out, answer cut
 
 _BUSY = {408, 429, 502, 503, 504}
-
-# A node that is going down or has just come up says these with status 500, 400 or none of its own.
-_TRANSIENT = {
-    "already_closed_exception",
-    "connect_transport_exception",
-    "es_rejected_execution_exception",
-    "illegal_index_shard_state_exception",
-    "index_shard_closed_exception",
-    "index_shard_not_started_exception",
-    "interrupted_exception",
-    "node_closed_exception",
-    "node_disconnected_exception",
-    "node_not_connected_exception",
-    "no_shard_available_action_exception",
-    "not_master_exception",
-    "primary_missing_action_exception",
-    "receive_timeout_transport_exception",
-    "retry_on_primary_exception",
-    "shard_not_in_primary_mode_exception",
-    "shard_not_found_exception",
-    "task_cancelled_exception",
-    "timeout_exception",
-}
 
 _POISON = {
     "document_parsing_exception",
@@ -84,6 +63,6 @@ def of_request(status: int, error_type: str) -> Outcome:
 def _common(status: int, error_type: str) -> Outcome:
     if error_type in ("index_not_found_exception", "index_closed_exception"):
         return Outcome.MISSING
-    if status in _BUSY or error_type in _TRANSIENT or error_type == "cluster_block_exception":
+    if status in _BUSY or error_type in TRANSIENT or error_type == "cluster_block_exception":
         return Outcome.RETRY
     return Outcome.REFUSED if status in (401, 403) else Outcome.UNKNOWN

@@ -50,6 +50,7 @@ class Sink:
         self._fault = Fault()
         name = settings.sink_group
         indices = Indices(self._client, settings.sink, settings.source.name, self._where)
+        self._cluster = barrier.Cluster(client=self._client, where=self._where, verify=indices.verify)
         lease = Lease()
         self._letters = DeadLetters(settings, name)
         self._watcher = Watcher(settings, indices, self._troubles, self._fault, name)
@@ -144,7 +145,7 @@ class Sink:
         """A partition without a commit may begin at its start only if nothing of it was indexed before."""
 
         def look() -> None:
-            if part.owned and not barrier.is_empty(self._client, part, self._where):
+            if part.owned and not barrier.is_empty(self._cluster, part):
                 raise OffsetsLostError(
                     f"the group {self._settings.sink_group} has no offset, yet the index holds documents",
                     where=f"{part.where}, {part.alias}",
@@ -162,7 +163,7 @@ class Sink:
             if not part.owned:
                 return
             try:
-                barrier.apply(self._client, part, below, self._where, wanted)
+                barrier.apply(self._cluster, part, below, wanted)
             except UnreachableError:
                 if part.owned:
                     raise

@@ -82,9 +82,15 @@ class Settler:
             self._tools.troubles.report(self._name, "the group does not confirm that our partitions are ours")
             return
         for chunk in self._chunks([run for run in runs if run.left]):
-            if not self._send(chunk):
+            if not self._may_send(chunk) or not self._send(chunk):
                 return
         self._tools.troubles.clear(self._name)
+
+    def _may_send(self, chunk: list[tuple[Run, bytes]]) -> bool:
+        """Asked before every request: others may have taken long, and much may have changed meanwhile."""
+        if self._closing.is_set() or not self._tools.lease.fresh:
+            return False
+        return all(item.part.owned for run, _ in chunk for item in run.events)
 
     def _chunks(self, runs: Sequence[Run]) -> Iterator[list[tuple[Run, bytes]]]:
         chunk: list[tuple[Run, bytes]] = []

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
 from ops.catalog import Catalog
-from ops.kafka import admin, topic_ids, translate
+from ops.kafka import admin, answer, topic_ids
 from ops.log import logger
 from ops.settings import Settings
 from schemas.errors import ConfigError, IndexMissingError, MappingConflictError, OffsetsLostError, TidemarkError
@@ -210,18 +210,13 @@ class Watcher:
 
     def _retention_s(self, client: AdminClient, topic: str) -> float:
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        try:
-            found = client.describe_configs([resource])[resource].result(_TIMEOUT_S)
-        except KafkaException as error:
-            raise translate(error, self._where) from error
+        asked = client.describe_configs([resource], request_timeout=_TIMEOUT_S)[resource]
+        found = answer(asked, _TIMEOUT_S, self._where)
         return int(found["delete.retention.ms"].value) / 1000
 
 
 def committed_offsets(client: AdminClient, group: str, where: str) -> list[TopicPartition]:
     """Every committed offset of a group, with its metadata; none for a group that does not exist."""
     request = [ConsumerGroupTopicPartitions(group)]
-    try:
-        found = client.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)[group].result(_TIMEOUT_S)
-    except KafkaException as error:
-        raise translate(error, where) from error
-    return list(found.topic_partitions)
+    asked = client.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)[group]
+    return list(answer(asked, _TIMEOUT_S, where).topic_partitions)

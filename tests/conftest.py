@@ -19,6 +19,20 @@ from schemas.errors import TidemarkError
 from servers import ADDRESSES, Elastic, Kafka, Mysql, Servers, of_stack, servers_from, settings_tree
 from stack import Stack
 
+_TIERS = ("unit", "integration", "stack", "pipeline", "acceptance")
+_VERSIONS: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast ones first; within a tier the order stays random."""
+    folder = Path(__file__).parent
+    items.sort(key=lambda item: _TIERS.index(item.path.relative_to(folder).parts[0]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _VERSIONS:
+        terminalreporter.write_line(f"servers: {_VERSIONS[0]}")
+
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
@@ -33,7 +47,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             raise
         pytest.skip(f"no real servers here: {error}. {error.hint}")
     try:
-        yield of_stack(status)
+        found = of_stack(status)
+        _VERSIONS.append(found.versions)
+        yield found
     finally:
         stack.down()
 

@@ -13,6 +13,7 @@ from elasticsearch import Elasticsearch
 
 ItemRule = Callable[[str, dict[str, Any]], tuple[int, str] | None]  # (operation, target) -> status, error type
 RequestRule = Callable[[bytes], tuple[int, str] | Exception | None]
+ApiRule = Callable[[str, str], tuple[int, Any] | Exception]  # method, path -> status, body; for all but bulk requests
 
 
 class FakeCluster:
@@ -25,6 +26,7 @@ class FakeCluster:
         self.bodies: list[bytes] = []
         self.item_rule: ItemRule = lambda _operation, _target: None
         self.request_rule: RequestRule = lambda _body: None
+        self.api_rule: ApiRule | None = None
         self._lock = threading.Lock()
 
     def client(self) -> Elasticsearch:
@@ -34,8 +36,13 @@ class FakeCluster:
             def perform_request(
                 self, method: str, target: str, body: bytes | None = None, headers: Any = None, **_more: Any
             ) -> NodeApiResponse:
-                assert target.startswith("/_bulk"), target
-                return cluster._answer(body or b"", self.config)
+                if target.startswith("/_bulk"):
+                    return cluster._answer(body or b"", self.config)
+                assert cluster.api_rule, target
+                ruled = cluster.api_rule(method, target.partition("?")[0])
+                if isinstance(ruled, Exception):
+                    raise ruled
+                return _response(*ruled, self.config)
 
             def close(self) -> None:
                 pass

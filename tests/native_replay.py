@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from cdc.source.decoder import Limits
 from cdc.source.native import extension

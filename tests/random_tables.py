@@ -10,13 +10,26 @@ from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
+
 from source_reader import Seen, SourceReader
 from type_cases import (
-    BYTES, DOUBLE, FLOAT, GEOMETRY, INSTANT, JSON, LABELS, MOMENT, NUMBER, SHOWN, TEXT, VECTOR, Oracle,
+    BYTES,
+    DOUBLE,
+    FLOAT,
+    GEOMETRY,
+    INSTANT,
+    JSON,
+    LABELS,
+    MOMENT,
+    NUMBER,
+    SHOWN,
+    TEXT,
+    VECTOR,
+    Oracle,
 )  # fmt: skip
 
 _CHARSETS = ("utf8mb4", "latin1", "utf16", "ucs2", "utf32", "utf16le", "gb18030", "sjis", "koi8r", "big5", "utf8mb3")
-_TEXTS = {"latin1": "aé\"\\ß", "gb18030": "a中😀ß", "sjis": "aアz\\日", "koi8r": "aЖя", "big5": "a中文", "utf8mb3": "aé中",
+_TEXTS = {"latin1": 'aé"\\ß', "gb18030": "a中😀ß", "sjis": "aアz\\日", "koi8r": "aЖя", "big5": "a中文", "utf8mb3": "aé中",
           "ucs2": "aé中"}  # fmt: skip
 
 
@@ -54,16 +67,14 @@ def _literal(text: str) -> str:
 def _string(draw: Callable[[Any], Any]) -> RandomColumn:
     charset = draw(st.sampled_from(_CHARSETS))
     kind = draw(st.sampled_from(["CHAR(12)", "VARCHAR(20)", "VARCHAR(300)", "TINYTEXT", "TEXT", "MEDIUMTEXT"]))
-    alphabet = _TEXTS.get(charset, "aé\"\\\0\n\x1f中😀\u2028")
+    alphabet = _TEXTS.get(charset, 'aé"\\\0\n\x1f中😀\u2028')
     texts = st.text(alphabet, max_size=12).map(lambda text: _literal(text.rstrip(" ")))
     return RandomColumn(f"{kind} CHARACTER SET {charset}", TEXT, texts)
 
 
 def _bytes() -> st.SearchStrategy[RandomColumn]:
     kinds = st.sampled_from(["BINARY(9)", "VARBINARY(9)", "VARBINARY(300)", "TINYBLOB", "BLOB", "LONGBLOB"])
-    return kinds.map(
-        lambda kind: RandomColumn(kind, BYTES, st.binary(max_size=9).map(lambda raw: f"x'{raw.hex()}'"))
-    )
+    return kinds.map(lambda kind: RandomColumn(kind, BYTES, st.binary(max_size=9).map(lambda raw: f"x'{raw.hex()}'")))
 
 
 @st.composite
@@ -77,13 +88,15 @@ def _temporal(draw: Callable[[Any], Any]) -> RandomColumn:
         st.sampled_from(["", "-"]), st.integers(0, 837), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999_999)
     ).map(lambda t: f"'{t[0]}{t[1]:02d}:{t[2]:02d}:{t[3]:02d}.{t[4]:06d}'")
     return draw(
-        st.sampled_from([
-            RandomColumn("DATE", SHOWN, days.map(lambda day: f"'{day}'")),
-            RandomColumn(f"DATETIME({fsp})", MOMENT, moments),
-            RandomColumn(f"TIMESTAMP({fsp})", INSTANT, instants),
-            RandomColumn(f"TIME({fsp})", SHOWN, spans),
-            RandomColumn("YEAR", NUMBER, st.sampled_from(["0", "1901", "2026", "2155"])),
-        ])
+        st.sampled_from(
+            [
+                RandomColumn("DATE", SHOWN, days.map(lambda day: f"'{day}'")),
+                RandomColumn(f"DATETIME({fsp})", MOMENT, moments),
+                RandomColumn(f"TIMESTAMP({fsp})", INSTANT, instants),
+                RandomColumn(f"TIME({fsp})", SHOWN, spans),
+                RandomColumn("YEAR", NUMBER, st.sampled_from(["0", "1901", "2026", "2155"])),
+            ]
+        )
     )
 
 
@@ -129,10 +142,10 @@ class Case:
 
     def write(self, reader: SourceReader) -> None:
         definitions = ", ".join(
-            f"`c{n} \"x` {column.definition} {modifier}"
+            f'`c{n} "x` {column.definition} {modifier}'
             for n, (column, modifier) in enumerate(zip(self.columns, self.modifiers, strict=True))
         )
-        names = ", ".join(["id", *(f"`c{n} \"x`" for n in range(len(self.columns)))])
+        names = ", ".join(["id", *(f'`c{n} "x`' for n in range(len(self.columns)))])
         reader.sql(
             "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'",
             f"CREATE TABLE t ({definitions}, g INT AS (id * 2) VIRTUAL, s INT AS (id + 1) STORED, id INT PRIMARY KEY)",
@@ -140,13 +153,13 @@ class Case:
         for number, row in enumerate(self.rows):
             reader.sql(f"INSERT INTO t ({names}) VALUES ({number}, {', '.join(row)})")
         for number, row in enumerate(self.updates):
-            sets = ", ".join(f"`c{n} \"x` = {value}" for n, value in enumerate(row))
+            sets = ", ".join(f'`c{n} "x` = {value}' for n, value in enumerate(row))
             reader.sql(f"UPDATE t SET {sets}, id = id + {number % 2 * 100} WHERE id = {number}")
 
     def after_select(self, reader: SourceReader) -> dict[int, list[Any]]:
         found: dict[int, list[Any]] = {}
         for number, column in enumerate(self.columns):
-            asked = re.sub(r"\bv\b", f"`c{number} \"x`", column.oracle.select)
+            asked = re.sub(r"\bv\b", f'`c{number} "x`', column.oracle.select)
             for row, value in reader.sql(f"SELECT id, {asked} FROM t ORDER BY id"):
                 found.setdefault(row, []).append(None if value is None else column.oracle.convert(value))
         return found
@@ -167,7 +180,9 @@ class Case:
         assert after["g"] == after["id"] * 2
         assert after["s"] == after["id"] + 1
         exact = json.loads(
-            raw, parse_int=lambda digits: ("int", int(digits)), parse_float=lambda digits: ("float", _decimal_of(digits))
+            raw,
+            parse_int=lambda digits: ("int", int(digits)),
+            parse_float=lambda digits: ("float", _decimal_of(digits)),
         )["after"]
         return [self._value(column, after[f'c{n} "x'], exact[f'c{n} "x']) for n, column in enumerate(self.columns)]
 

@@ -62,5 +62,5 @@ def tools_of(client: Any, **overrides: Any) -> Tools:
     return found
 
 
-def settler_of(tools: Tools) -> Settler:
-    return Settler("lane", tools, Bound(tools.settings.max_batch_bytes), threading.Event())
+def settler_of(tools: Tools, closing: threading.Event | None = None) -> Settler:
+    return Settler("lane", tools, Bound(tools.settings.max_batch_bytes), closing or threading.Event())

@@ -82,7 +82,9 @@ class Tables:
         table = Table(
             db=name.db, name=name.table, version=0, columns=columns, primary_key=layout.primary_key, topic=topic
         )
-        return Captured(self._version(table), layout.columns, RowDecoder(layout.columns), self._router.partitions(topic))
+        return Captured(
+            self._version(table), layout.columns, RowDecoder(layout.columns), self._router.partitions(topic)
+        )
 
     def _version(self, table: Table) -> Table:
         latest = self.known.get(table.full_name)

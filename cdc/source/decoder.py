@@ -64,6 +64,8 @@ class Decoder:
     """Takes events one by one and gives batches: full ones at once, what is left when asked.
 
     `known`: the latest published layouts. `versions`: the highest versions given out, kept over reconnects.
+    `no_gtid_before`: whether an empty GTID set is all there was before the position, and not merely unknown; asked
+    when the first transaction ends.
     """
 
     def __init__(
@@ -77,11 +79,14 @@ class Decoder:
         limits: Limits,
         clock: Callable[[], float],
         fold_names: Callable[[], bool],
+        no_gtid_before: Callable[[], bool] = lambda: False,
     ) -> None:
         self._name = name
         self._limits = limits
         self._clock = clock
         self._gtids = GtidSet(position.gtid_set)
+        self._no_gtid_before = no_gtid_before
+        self._first = not position.gtid_set
         self._server_uuid = position.server_uuid
         self._partitions = position.partitions
         self._resumable = self._given = (position.file, position.pos)
@@ -187,13 +192,18 @@ class Decoder:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             self._skip.finish(transaction.event)
-            if transaction.gtid and self._gtids:  # begun by file, it stays so: a set without a beginning asks for all
-                self._gtids.add(transaction.gtid)
-                self._moved = True
+            self._executed(transaction.gtid)
             if transaction.captured:
                 self._commit_us = max(self._commit_us, transaction.commit_us)
         self._tables.forget()
         self._resumable = (self._at.file, self._at.end)
+
+    def _executed(self, gtid: str) -> None:
+        # Begun by file in mid-history, it stays so: a set without a beginning would ask for all of it again.
+        first, self._first = self._first, False
+        if gtid and (self._gtids or (first and self._no_gtid_before())):
+            self._gtids.add(gtid)
+            self._moved = True
 
     def _pass(self, file: str, pos: int) -> None:
         """Nothing of interest up to there. Asked by GTID, the dump goes over what is long done: that is no move."""

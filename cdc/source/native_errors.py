@@ -49,5 +49,5 @@ def _refusal(kind: str, what: str, number: int) -> TidemarkError:
             return PositionLostError(text, hint=hint)
     return UndecodableError(
         f"the event {type_name(number)} cannot be decoded: {what}" if number else what,
-        hint="Read the place with mysqlbinlog --verify-binlog-checksum -vv; if it can, please report this."
+        hint="Read the place with mysqlbinlog --verify-binlog-checksum -vv; if it can, please report this.",
     )

@@ -184,5 +184,3 @@ def _decoding(kind: EventType) -> Iterator[None]:
         raise
     except (IndexError, KeyError, ValueError, struct.error) as error:
         raise UndecodableError(f"the event {type_name(kind)} cannot be decoded: {error!r}") from error
-
-

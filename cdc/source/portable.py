@@ -84,7 +84,8 @@ class PortableSource:
             position=position,
             limits=self._limits,
             clock=self._clock,
-            fold_names=lambda: stream.fold_names,
+            fold_names=lambda: stream.server.fold_names,
+            no_gtid_before=lambda: stream.server.no_gtid_before,
         )
 
     def _read(self, stream: DumpStream, decoder: Decoder) -> Iterator[Batch]:

@@ -15,6 +15,7 @@ from pymysqlreplication import BinLogStreamReader
 from cdc.source.decoder import FARTHEST_START
 from cdc.source.dump_errors import translate
 from cdc.source.gtid_command import COM_BINLOG_DUMP_GTID, dump_gtid_command
+from cdc.source.server_facts import ServerFacts, ask
 from schemas.errors import UnreachableError
 from schemas.position import Position
 
@@ -106,7 +107,7 @@ class DumpStream:
         self._queue = PacketQueue()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="binlog-dump", daemon=True)
-        self.fold_names = False
+        self.server = ServerFacts()  # asked before the first event comes
 
     def start(self) -> None:
         self._thread.start()
@@ -169,7 +170,5 @@ class DumpStream:
         nanoseconds = int(self._heartbeat_s * 1_000_000_000)
         with connection.cursor() as cursor:
             cursor.execute(_SESSION, (nanoseconds, nanoseconds))
-            cursor.execute("SELECT @@lower_case_table_names")
-            (folded,) = cursor.fetchone()
-        self.fold_names = bool(folded)
+        self.server = ask(connection, self._position)
         return connection

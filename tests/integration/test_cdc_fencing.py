@@ -78,3 +78,9 @@ def test_another_source_with_our_server_id_is_named(cdc_settings, start, stored,
     assert "duplicate-reader" in first.said
     assert "server_id" in first.said
     assert second.stop() == 0, second.said
+
+
+def test_a_time_that_the_brokers_do_not_allow_is_no_fencing(cdc_settings, start) -> None:
+    refused = start(cdc_settings(kafka={"transaction_timeout_s": 3600}))
+    assert refused.wait() == 2, refused.said
+    assert "transaction_timeout_s" in refused.said

@@ -8,10 +8,14 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, ResourceType
 
 from cdc.last_seq import highest_seq
+from cdc.server import Server, binlog_end
+from cdc.start import first_position
 from cdc.topics import Topics
 from cdc_process import execute
+from ops.mysql import connect
 from runner import until
-from schemas.errors import TopicMismatchError
+from schemas.errors import ConfigError, TopicMismatchError
+from schemas.position import GtidSet
 from topic import read_topics
 
 pytestmark = pytest.mark.stack
@@ -103,6 +107,24 @@ def test_a_deleted_topic_stops(cdc_settings, start, stored, kafka, table) -> Non
         Topics(settings.kafka, settings.source.name).ensure({topic: 3}, pinned={topic: 3})
 
 
+def test_a_topic_deleted_under_a_running_cdc_stops_it(cdc_settings, start, stored, mysql, kafka, table) -> None:
+    settings = cdc_settings(kafka={"transaction_timeout_s": 10})
+    running = start(settings)
+    topic = f"{settings.source.name}.{table}.t"
+    until(lambda: stored(settings).position, "the first position")
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+        until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 1, "the row")
+        client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+        for future in client.delete_topics([topic]).values():
+            future.result(10)
+        until(lambda: topic not in Topics(settings.kafka, settings.source.name).of_source(), "the topic's end")
+        execute(connection, "INSERT INTO t VALUES (2, 2)")
+    assert running.wait(60) == 6, running.said
+    assert "topic-mismatch" in running.said
+    assert "is gone" in running.said
+
+
 def test_seq_grows_over_a_lost_position(cdc_settings, start, stored, mysql, table, kafka) -> None:
     """Somebody deletes the position record: the new epoch begins above everything in the topics."""
     settings = cdc_settings()
@@ -127,3 +149,27 @@ def forget(servers: str, topic: str) -> None:
     client = Producer({"bootstrap.servers": servers})
     client.produce(topic, key=orjson.dumps("position"), value=None, partition=0)
     assert client.flush(10) == 0
+
+
+def test_a_start_inside_of_a_transaction_is_refused(cdc_settings, mysql, table) -> None:
+    settings = cdc_settings()
+    with connect(settings.source) as connection, connection.cursor() as cursor:
+        before = binlog_end(connection, Server.ask(connection))
+        inserts = [f"INSERT INTO {table}.t VALUES ({number}, 0)" for number in range(3)]
+        execute(connection, "BEGIN", *inserts, "COMMIT")
+        cursor.execute(f"SHOW BINLOG EVENTS IN '{before.file}' FROM {before.pos}")
+        events = cursor.fetchall()
+        maps = [number for number, event in enumerate(events) if event[2] == "Table_map" and f"{table}.t" in event[5]]
+        begin = max(number for number, event in enumerate(events[: maps[0]]) if event[2] == "Gtid")
+        end = next(event for event in events[maps[0] :] if event[2] == "Xid")
+        gtid = events[begin][5].split("'")[1]
+
+        def at(pos: int) -> GtidSet:
+            place = f"file:{before.file}:{pos}"
+            return GtidSet(first_position(connection, Server.ask(connection), place, highest_seq=0).gtid_set)
+
+        assert gtid not in at(events[begin][1])
+        assert gtid in at(end[4])
+        for inside in (events[begin][4], events[maps[1]][1], events[maps[1]][1] + 3, end[1]):
+            with pytest.raises(ConfigError, match="inside of a transaction"):
+                at(inside)

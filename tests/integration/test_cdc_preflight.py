@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ BAD = {
     "binlog_row_image": ("MINIMAL", "SET PERSIST binlog_row_image = 'FULL';"),
     "binlog_row_metadata": ("MINIMAL", "SET PERSIST binlog_row_metadata = 'FULL';"),
     "binlog_row_value_options": ("PARTIAL_JSON", "SET PERSIST binlog_row_value_options = '';"),
+    "binlog_error_action": ("IGNORE_ERROR", "SET PERSIST binlog_error_action = 'ABORT_SERVER';"),
     "binlog_transaction_compression": ("ON", "SET PERSIST binlog_transaction_compression = OFF;"),
 }
 
@@ -141,6 +143,44 @@ def test_children_of_cascades_that_are_not_logged(own: MysqlServer, ask, tmp_pat
         native.stop()
 
 
+@pytest.mark.parametrize(
+    ("args", "sql", "failed", "remedy"),
+    [
+        (["--binlog-do-db=elsewhere"], [], "binlog_do_db keeps the captured database d out", "Add `binlog-do-db = d`"),
+        (
+            ["--binlog-ignore-db=d"],
+            [],
+            "binlog_ignore_db keeps the captured database d",
+            "Remove `binlog-ignore-db = d`",
+        ),
+        (["--binlog-do-db=d"], [], "", ""),
+        (["--log-replica-updates=OFF"], [], "", ""),
+        (
+            ["--log-replica-updates=OFF"],
+            ["CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1, SOURCE_USER = 'x'"],
+            "log_replica_updates = OFF: the server is a replica",
+            "Add `log-replica-updates = ON` below [mysqld]",
+        ),
+    ],
+    ids=["do_db", "ignore_db", "do_db of ours", "no replica", "replica"],
+)
+def test_changes_that_are_not_logged(tmp_path, args: list[str], sql: list[str], failed: str, remedy: str) -> None:
+    server = MysqlServer(tmp_path / "own", args=args)
+    server.start()
+    try:
+        settings = _settings(server, server.root.user, server.root.password)
+        with connect(settings.source) as connection:
+            execute(connection, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", *sql)
+            seen = inspect(connection, settings)
+    finally:
+        server.stop()
+    found = [finding for finding in seen.findings if finding.severity is Severity.FAIL]
+    assert [finding.what.startswith(failed) for finding in found] == ([True] if failed else [])
+    assert all(remedy in finding.remedy for finding in found)
+    warned = {finding.check for finding in seen.findings if finding.severity is Severity.WARN}
+    assert ("binlog_do_db" in warned) is (args == ["--binlog-do-db=d"])
+
+
 def test_no_primary_key_cannot_be_allowed(ask) -> None:
     names = ("d.bare", "d.unique_only", "d.old")
     assert set(refused(ask(table={name: {"allow_unsafe": True} for name in names}))) == {"d.bare", "d.unique_only"}
@@ -203,7 +243,7 @@ def test_positions_that_are_lost(ask) -> None:
         assert (moved.server_uuid, moved.file, moved.open) == (server.uuid, "", None)
         with pytest.raises(PositionLostError, match="another server"):
             check(gtid_set="", server_uuid="other")
-        with pytest.raises(PositionLostError, match="beyond the end"):
+        with pytest.raises(PositionLostError, match="ends before"):
             check(gtid_set="", pos=1 << 30)
         execute(connection, "FLUSH BINARY LOGS", "INSERT INTO d.t VALUES (200)", "FLUSH BINARY LOGS")
         with connection.cursor() as cursor:
@@ -215,3 +255,21 @@ def test_positions_that_are_lost(ask) -> None:
                 check(**changes)
             assert newest in caught.value.what
             assert "binlog_expire_logs_seconds" in caught.value.hint
+
+
+def test_a_binlog_that_began_anew(ask) -> None:
+    """The server has as many transactions as before, but not the same ones."""
+    with connect(ask().source) as connection:
+        execute(connection, "FLUSH BINARY LOGS", "RESET BINARY LOGS AND GTIDS", "FLUSH BINARY LOGS")
+        execute(connection, "CREATE TABLE d.n (id INT PRIMARY KEY)", "INSERT INTO d.n VALUES (1), (2)")
+        server = Server.ask(connection)
+        before = first_position(connection, server, "latest", highest_seq=0)
+        execute(connection, "RESET BINARY LOGS AND GTIDS", "DELETE FROM d.n WHERE id = 1", "DELETE FROM d.n")
+        for gtid_set in (before.gtid_set, ""):
+            stored = replace(before, gtid_set=gtid_set)
+            with pytest.raises(PositionLostError, match="ends before that") as caught:
+                resumable(connection, server, stored, where="here")
+            assert "reset" in caught.value.hint
+        assert resumable(connection, server, replace(before, file="", pos=4), where="here").gtid_set
+        now = first_position(connection, server, "latest", highest_seq=0)
+        assert resumable(connection, server, now, where="here") == now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -52,6 +53,7 @@ def test_the_plan_follows_the_table(world: World) -> None:
 def test_the_doctor_is_content(make_settings: Callable[..., Settings], unique: str) -> None:
     found = {finding.check: finding for finding in findings(make_settings(unique))}
     assert set(found) == {"elasticsearch.reachable", "elasticsearch.version", "elasticsearch.privileges"}
+    assert re.fullmatch(r"Elasticsearch [89]\.\d+\.\d+", found["elasticsearch.version"].what)
     assert all(finding.severity is Severity.OK for finding in found.values()), found
 
 

@@ -59,12 +59,11 @@ def loaded(make_pipeline: Callable[..., Pipeline], database: str) -> Iterator[Ca
         one.load._stop.set()
 
 
-def test_services_killed_at_random_moments(loaded: Callable[..., Loaded]) -> None:
-    seed = 7
+def storm(one: Loaded, seed: int, kills: int) -> None:
+    """kill -9 of cdc or sink at random moments, started again at random moments, under load throughout."""
     rng = random.Random(seed)
-    one = loaded("kill_services", seed)
     with one.load:
-        for _ in range(8):
+        for _ in range(kills):
             one.load.await_commits(rng.randrange(5, 60))
             victim = rng.choice(("cdc", "sink"))
             one.pipeline.kill(victim)
@@ -72,6 +71,17 @@ def test_services_killed_at_random_moments(loaded: Callable[..., Loaded]) -> Non
             one.pipeline.start(victim, ready=rng.random() < 0.5)
     one.pipeline.check()
     one.verify()
+
+
+def test_services_killed_at_random_moments(loaded: Callable[..., Loaded]) -> None:
+    storm(loaded("kill_services", 7), 7, kills=8)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_storm_of_kills(loaded: Callable[..., Loaded], seed: int) -> None:
+    storm(loaded("storm", seed), seed, kills=25)
 
 
 def test_everything_of_ours_killed_at_once_and_started_in_another_order(loaded: Callable[..., Loaded]) -> None:

@@ -12,10 +12,11 @@ from auditor.audit import verdict
 from auditor.change import Change, current_version
 from auditor.duration import seconds
 from auditor.queries import check
+from auditor.repair import _status as left_by
 from auditor.report_json import to_json
 from auditor.report_text import show
 from schemas.errors import PartialAnswerError, UsageError
-from schemas.report import AuditReport, AuditStatus, Finding, FindingClass, TableReport, Window
+from schemas.report import AuditReport, AuditStatus, Finding, FindingClass, Repair, RepairOutcome, TableReport, Window
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 CLEAN, RED, GRAY = AuditStatus.CLEAN, AuditStatus.FINDINGS, AuditStatus.INCONCLUSIVE
@@ -54,6 +55,29 @@ def text(shown: AuditReport) -> str:
 )
 def test_verdicts(tables: tuple[TableReport, ...], status: AuditStatus) -> None:
     assert verdict(tables)[0] is status
+
+
+def repaired(outcome: RepairOutcome, kind: FindingClass = FindingClass.MISSING) -> Repair:
+    return Repair.model_validate(
+        {"class": kind, "table": "s.t", "document": "s.t/1", "id": "1", "outcome": outcome, "version": None}
+    )
+
+
+@pytest.mark.parametrize(
+    ("tables", "outcome", "status"),
+    [
+        ((table(RED),), RepairOutcome.REPAIRED, CLEAN),
+        ((table(RED), table(GRAY, reason="behind")), RepairOutcome.REPAIRED, GRAY),
+        ((table(RED, reason="a server went away"),), RepairOutcome.REPAIRED, GRAY),
+        ((table(RED), table(GRAY, reason="behind")), RepairOutcome.FAILED, RED),
+        ((table(RED, findings_cut=True),), RepairOutcome.REPAIRED, RED),
+        ((table(RED),), RepairOutcome.SETTLED, CLEAN),
+    ],
+)
+def test_a_repair_proves_no_table_that_the_audit_could_not(
+    tables: tuple[TableReport, ...], outcome: RepairOutcome, status: AuditStatus
+) -> None:
+    assert left_by([repaired(outcome)], report(*tables)) is status
 
 
 def test_the_text_says_what_is_wrong_how_much_and_what_to_do() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from ops.config import load
+from ops.health import Health, HealthServer
+from ops.kafka import admin
+from ops.mysql import connect_args
 from schemas.errors import ConfigError, ExitCode
 
 GOOD = '[source]\nname = "shop"\nhost = "db1"\n[cdc]\ntables = ["shop.*"]\n'
@@ -50,6 +53,10 @@ def test_layers_and_origin(write) -> None:
         (GOOD + "x = 0123\n", "not valid TOML"),
         (b"\xff\xfe", "not valid TOML"),
         (GOOD + '[elasticsearch]\nurls = ["http://u:p@h:1"]\n', "`elasticsearch.urls`"),
+        (GOOD + "[kafka]\npartitions = true\n", "`kafka.partitions`: a number is wanted"),
+        (GOOD + "heartbeat_s = inf\n", "`cdc.heartbeat_s`"),
+        (GOOD + "heartbeat_s = 31\n", "`cdc.heartbeat_s`"),
+        (GOOD + '[kafka]\nuser = "u"\npassword = "p"\n', "not used without sasl_mechanism"),
     ],
 )
 def test_faults_are_named(write, text: str | bytes, said: str) -> None:
@@ -85,6 +92,30 @@ def test_secrets_come_from_files_and_are_masked(write, tmp_path: Path) -> None:
     inline = load(write('[source]\nname = "s"\npassword = "canary"\n'), environ={}).settings
     assert "canary" not in repr(inline)
     assert inline.source.secret() == "canary"
+
+
+def test_files_that_cannot_be_read(write, tmp_path: Path) -> None:
+    text = f'[source]\nname = "s"\npassword_file = "{tmp_path}/none"\ntls = "verify"\nca_file = "{tmp_path}/ca"\n'
+    source = load(write(text), environ={}).settings.source
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        source.secret()
+    assert caught.value.where == f"{tmp_path}/none"
+    (tmp_path / "none").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        connect_args(source)
+    (tmp_path / "none").write_text("secret")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        connect_args(source)
+    (tmp_path / "ca").write_text("no certificate")
+    kafka = load(write(f'{GOOD}[kafka]\ntls = true\nca_file = "{tmp_path}/ca"\n'), environ={}).settings.kafka
+    with pytest.raises(ConfigError, match="refuses the settings"):
+        admin(kafka, "test")
+
+
+@pytest.mark.parametrize("listen", ["nonsense", ":9701", "127.0.0.1:99999", "127.0.0.1:x"])
+def test_addresses(listen: str) -> None:
+    with pytest.raises(ConfigError, match="is no address"):
+        HealthServer(Health("cdc", "x"), listen)
 
 
 def test_sizes(write) -> None:

@@ -14,6 +14,8 @@ from ops.settings import SinkSettings
 from schemas.errors import IndexMissingError, RefusedError, UnknownOutcomeError, UnreachableError
 from sink.lanes import Lanes
 from sink.lease import Lease
+from sink.part import Part
+from sink.settle import Tools
 from sink_kit import BASE, Letters, item_of, part_of, settler_of, tools_of
 
 
@@ -231,6 +233,49 @@ def test_nothing_is_sent_while_the_group_is_silent() -> None:
     lease.renew(time.monotonic())
     worker.join(15)
     assert list(cluster.docs) == ["a"]
+
+
+def one_a_request(cluster: FakeCluster, meanwhile: Callable[[Tools], object], *parts: Part) -> None:
+    """Settle ten items in ten requests; something happens during the first one."""
+    tools = tools_of(cluster.client(), settings=SinkSettings(max_batch_bytes=1024))
+    items = [item_of(parts[n % len(parts)], n, f"k{n}", BASE + n, note="x" * 1000) for n in range(10)]
+    cluster.request_rule = lambda _body: None if cluster.requests else meanwhile(tools)
+    settler_of(tools).settle(items)
+
+
+def test_no_request_follows_when_the_group_falls_silent_in_between() -> None:
+    cluster = FakeCluster()
+
+    sent_in_silence: list[int] = []
+
+    def silent(tools: Tools) -> None:
+        tools.lease._longest_s = -1
+        threading.Timer(0.5, heard, [tools.lease]).start()
+
+    def heard(lease: Lease) -> None:
+        sent_in_silence.append(len(cluster.requests))
+        lease._longest_s = 60
+        lease.renew(time.monotonic())
+
+    one_a_request(cluster, silent, part_of())
+    assert sent_in_silence == [1]
+    assert len(cluster.requests) == 10
+
+
+def test_no_request_follows_for_a_partition_that_leaves_in_between() -> None:
+    cluster, leaving, staying = FakeCluster(), part_of(0), part_of(1)
+    one_a_request(cluster, lambda _tools: setattr(leaving, "owned", False), leaving, staying)
+    assert [name for request in cluster.requests for name in request] == ["k0", "k1", "k3", "k5", "k7", "k9"]
+
+
+def test_closing_ends_a_batch_after_the_request_in_flight() -> None:
+    cluster, part = FakeCluster(), part_of()
+    closing = threading.Event()
+    cluster.request_rule = lambda _body: closing.set()
+    tools = tools_of(cluster.client(), settings=SinkSettings(max_batch_bytes=1024))
+    settler_of(tools, closing).settle([item_of(part, n, f"k{n}", BASE + n, note="x" * 1000) for n in range(10)])
+    assert len(cluster.requests) == 1
+    assert part.offsets.mark.offset == 1
 
 
 def test_closing_ends_a_lane_that_retries_and_settles_nothing() -> None:

@@ -303,6 +303,18 @@ def test_begun_by_file_it_stays_so() -> None:
     assert batch.position.gtid_set == ""
 
 
+def test_begun_before_every_gtid_the_first_one_makes_the_set() -> None:
+    def read(*events: bytes) -> str:
+        decoder = _decoder(replace(START, gtid_set=""), no_gtid_before=lambda: True)
+        return _read(decoder, events)[-1].position.gtid_set
+
+    log = Binlog()
+    assert read(*log.start(), *log.transaction(1, (1, 10)), *log.transaction(2, (2, 20))) == f"{SERVER}:1-2"
+    log = Binlog()
+    anonymous = [log.anonymous(), log.query("BEGIN"), log.table_map(), log.insert((1, 1)), log.xid()]
+    assert read(*log.start(), *anonymous, *log.transaction(1, (2, 20))) == ""
+
+
 def test_a_layout_that_comes_back_is_a_new_version() -> None:
     log = Binlog()
     events = [*log.start(), *log.transaction(5, (1, 10))]

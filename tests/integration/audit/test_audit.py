@@ -212,11 +212,22 @@ def test_a_lagging_sink_is_inconclusive(make_world: MakeWorld) -> None:
     assert (report.tables[0].lagging, found(report)) == (2, {})
 
 
-def test_where_the_group_cannot_be_seen_time_passes_instead(make_world: MakeWorld) -> None:
+def test_a_sink_that_has_committed_nothing_yet_is_behind(make_world: MakeWorld) -> None:
+    world = make_world(audit={"wait_s": 0.5})
+    world.put(*ids(50))
+    report = world.audit()
+    assert (report.status, report.tables[0].lagging, found(report)) == (AuditStatus.INCONCLUSIVE, 50, {})
+    assert "at offset nothing of partition" in report.reason
+
+
+def test_where_the_group_may_not_be_looked_at_time_passes_instead(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = make_world(audit={"wait_s": 0.5})
     world.put(*ids(50))
     world._bulk(world.rows)
     world.remove("7")
+    monkeypatch.setattr("auditor.sink_side.SinkSide.committed", lambda _: None)
     assert found(world.audit()) == {"missing": ["7"]}
 
 
@@ -226,7 +237,7 @@ def test_offsets_of_another_topic_of_the_same_name_do_not_count(make_world: Make
     world._bulk(world.rows)
     world.commit_offsets(metadata='{"format":1,"topic_id":"another","seq":"1","began_ms":1}')
     world.synced = len(world.rows)
-    assert world.audit().status is AuditStatus.CLEAN  # as if the group were not there: time passed
+    assert world.audit().status is AuditStatus.INCONCLUSIVE  # as if nothing were committed
     world.commit_offsets(metadata=f'{{"format":1,"topic_id":"{world.topic_id}","seq":"1","began_ms":1}}')
     assert world.audit().status is AuditStatus.CLEAN
 
@@ -372,13 +383,14 @@ def test_what_cannot_be_audited_is_inconclusive(make_world: MakeWorld, harm: str
         world.es.options(ignore_status=404).indices.delete(index=extra)
 
 
+@pytest.mark.parametrize("removed", [["7"], []])
 def test_a_topic_that_is_made_anew_on_the_way_leaves_it_inconclusive(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, removed: list[str]
 ) -> None:
     world = make_world()
     world.put(*ids(20))
     world.sync()
-    world.remove("7")
+    world.remove(*removed)
     monkeypatch.setattr("auditor.table_audit.topic_ids", lambda *_: {world.topic: "another"})
     report = world.audit()
     assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})

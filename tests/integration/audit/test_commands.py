@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from auditing import World
 from auditor.commands import app
 from auditor.lock import locked
-from schemas.errors import LockedError, TidemarkError, UsageError
+from schemas.errors import LockedError, RepairCapError, TidemarkError, UsageError
 from schemas.report import AuditReport, RepairReport
 from stack.ports import free_port
 
@@ -54,6 +54,13 @@ def logging_as_it_was() -> Iterator[None]:
     """The commands send the log to a stderr that ends with them."""
     yield
     structlog.reset_defaults()
+
+
+def stricter(world: World) -> World:
+    """The same, with settings that let next to nothing be repaired."""
+    audit = world.settings.audit.model_copy(update={"max_repair_share": 0.05})
+    world.settings = world.settings.model_copy(update={"audit": audit})
+    return world
 
 
 @pytest.fixture
@@ -93,6 +100,33 @@ def test_run_and_repair_in_one(cli: Cli) -> None:
     code, out = cli("run", "--repair", "--apply", "--json")
     assert (code, json.loads(out)["repair"]["repaired"]) == (0, 1)
     assert cli("run", "--repair", "--apply")[0] == 0
+
+
+def test_what_was_never_proven_is_8_after_a_repair_too(cli: Cli, make_world: MakeWorld) -> None:
+    cli.world.remove("3")
+    behind = make_world(table="behind", audit={"max_repair_share": 1.0})
+    behind.put("1")
+    behind.sync()
+    behind.put("2")
+    code, out = cli("run", "--repair", "--apply", "--json")
+    assert (code, json.loads(out)["repair"]["repaired"], json.loads(out)["status"]) == (8, 1, "findings")
+    assert cli("report")[0] == 8
+    assert cli("repair", "--apply")[0] == 8
+    behind.sync()
+    assert cli("run")[0] == 0
+
+
+def test_a_repair_that_refuses_leaves_the_report(cli: Cli, tmp_path: Path) -> None:
+    cli.world.remove(*map(str, range(30)))
+    strict = Cli(stricter(cli.world), tmp_path)
+    copy = tmp_path / "copy.json"
+    arguments = ["run", "--repair", "--apply", "--json", "--output", str(copy), "-c", str(strict.config)]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, RepairCapError)
+    report = AuditReport.model_validate_json(result.stdout)
+    assert (report.status.value, report.repair, len(report.findings())) == ("findings", None, 30)
+    assert strict("report", "--json") == (4, result.stdout)
+    assert copy.read_text() == result.stdout.strip()
 
 
 def test_one_at_a_time(cli: Cli) -> None:

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from source_reader import SourceReader
-
 from cdc.source.native import MISSING
+from source_reader import SourceReader
 
 _SERVER_IDS = itertools.count(100_000 + os.getpid() % 30_000 * 1000)
 

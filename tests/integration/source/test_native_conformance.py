@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+
 from random_tables import Case, cases
 from schemas.position import GtidSet
 from source_reader import Seen, SourceReader
@@ -128,5 +129,3 @@ def test_the_oracle_of_the_types_is_asked_too(reader: SourceReader) -> None:
     definition, oracle, values = CASES["json"]
     insert(reader, definition, values)
     assert events(reader.read(), oracle) == shown(reader, oracle)
-
-

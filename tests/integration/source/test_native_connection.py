@@ -47,9 +47,7 @@ def _certificate(folder: Path, name: str, issuer: Any = None) -> Any:
         builder = builder.add_extension(x509.SubjectAlternativeName(here), critical=False)
     certificate = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
     (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / f"{name}-key.pem").write_bytes(pem)
     (folder / f"{name}-key.pem").chmod(0o644)  # mysqld runs as another user
     return certificate, key

@@ -54,7 +54,7 @@ def test_two_million_rows_in_one_transaction(reader: SourceReader) -> None:
         f"CREATE TEMPORARY TABLE k AS {thousand}",
         f"CREATE TEMPORARY TABLE k2 AS {thousand}",
         "BEGIN",
-        f"INSERT INTO t SELECT a.n * 1000 + b.n, 'a row of the usual length', NOW(3) FROM k a, k2 b",
+        "INSERT INTO t SELECT a.n * 1000 + b.n, 'a row of the usual length', NOW(3) FROM k a, k2 b",
         f"INSERT INTO t SELECT {_ROWS // 2} + a.n * 1000 + b.n, 'a row of the usual length', NOW(3) FROM k a, k2 b",
         "COMMIT",
     )

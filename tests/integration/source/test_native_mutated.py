@@ -45,7 +45,9 @@ def _write(reader: SourceReader, case: str, *, partial: bool, compressed: bool) 
     if partial:
         reader.sql("SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
         wide = "JSON_OBJECT('a', 1, 'b', JSON_ARRAY(1, 2), 'pad', REPEAT('x', 100))"
-        reader.sql(f"UPDATE t SET v = {wide}", "UPDATE t SET v = JSON_SET(JSON_REMOVE(v, '$.a'), '$.b[1]', 'z', '$.n', 1)")
+        reader.sql(
+            f"UPDATE t SET v = {wide}", "UPDATE t SET v = JSON_SET(JSON_REMOVE(v, '$.a'), '$.b[1]', 'z', '$.n', 1)"
+        )
     reader.sql("DELETE FROM t WHERE id > 101")
 
 
@@ -54,7 +56,11 @@ def _raw_events(reader: SourceReader) -> Iterator[bytes]:
     connect = {"host": reader.mysql.host, "port": reader.mysql.port, "user": reader.mysql.user,
                "password": reader.mysql.password}  # fmt: skip
     stream = DumpStream(
-        connect, position=replace(reader.start, gtid_set=""), server_id=reader.server_id, heartbeat_s=0.3, read_timeout_s=5
+        connect,
+        position=replace(reader.start, gtid_set=""),
+        server_id=reader.server_id,
+        heartbeat_s=0.3,
+        read_timeout_s=5,
     )
     stream.start()
     try:
@@ -118,7 +124,9 @@ def test_damage_is_an_error_by_name(reader: SourceReader, case: str, compressed:
     events = list(_raw_events(reader))
     assert _fed(reader, events) > 3
     dice = random.Random(f"{case} {compressed}")
-    targets = [number for number, raw in enumerate(events) if raw[4] not in (EventType.FORMAT_DESCRIPTION, EventType.ROTATE)]
+    targets = [
+        number for number, raw in enumerate(events) if raw[4] not in (EventType.FORMAT_DESCRIPTION, EventType.ROTATE)
+    ]
     refused = 0
     for _ in range(_ROUNDS):
         target = dice.choice(targets)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from source_reader import Seen, SourceReader
 
 from schemas.position import GtidSet
+from source_reader import Seen, SourceReader
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
@@ -58,7 +58,7 @@ UPDATES = {
     "append": "JSON_SET(doc, '$.bb[99]', 'last')",
     "remove": "JSON_REMOVE(doc, '$.bb[1]', '$.a')",
     "remove and set": "JSON_SET(JSON_REMOVE(doc, '$.a'), '$.bb[0]', 5, '$.new', NULL)",
-    "a quoted key": "JSON_SET(doc, '$.\"odd \\\\\"key\\\\\".x\".\"ü\"', CAST(1.50 AS DECIMAL(5,2)))",
+    "a quoted key": 'JSON_SET(doc, \'$."odd \\\\"key\\\\".x"."ü"\', CAST(1.50 AS DECIMAL(5,2)))',
     "nothing": "JSON_SET(doc, '$.a', 1)",
     "whole": "'[]'",
     "to null": "NULL",

@@ -20,7 +20,7 @@ from schemas.errors import (
     UnreachableError,
     UnsupportedEventError,
 )
-from source_reader import SourceReader
+from source_reader import SourceReader, take
 from stack.mysql import MysqlServer
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
@@ -161,3 +161,32 @@ def test_without_gtids(reader: SourceReader) -> None:
         reader.sql("SET GLOBAL enforce_gtid_consistency = ON")
         for mode in ("OFF_PERMISSIVE", "ON_PERMISSIVE", "ON"):
             reader.sql(f"SET GLOBAL gtid_mode = {mode}")
+
+
+@pytest.mark.parametrize("start", ["latest", "earliest"])
+def test_gtids_from_the_very_first_one(reader: SourceReader, start: str) -> None:
+    """An empty set that is all there was grows from the first transaction on, and can be resumed from."""
+    reader.sql("RESET BINARY LOGS AND GTIDS")
+    reader.start = reader.here() if start == "latest" else replace(reader.here(), pos=4)
+    assert reader.start.gtid_set == ""
+    _fill(reader)  # committed before the dump begins
+    seen = reader.read(by_file=True)
+    assert seen.position.gtid_set == reader.here().gtid_set != ""
+    reader.sql("FLUSH BINARY LOGS", "INSERT INTO t VALUES (2, 2)")
+    assert [row["id"] for row in reader.read(seen.position).rows] == [2]
+    middle = replace(seen.position, gtid_set="")
+    assert reader.read(middle, by_file=True).position.gtid_set == ""
+
+
+def test_a_first_transaction_that_was_published_in_part(reader: SourceReader) -> None:
+    reader.sql("CREATE TABLE t (id INT PRIMARY KEY)", "RESET BINARY LOGS AND GTIDS")
+    reader.start = reader.here()
+    reader.sql("INSERT INTO t VALUES (1), (2), (3)")
+    source = reader.source(max_batch_events=2)
+    first = take(source.batches(reader.start), lambda seen: bool(seen.records))
+    source.close()
+    assert (len(first.rows), first.position.gtid_set) == (2, "")
+    assert first.position.open is not None
+    rest = reader.read(first.position, by_file=True)
+    assert [row["id"] for row in rest.rows] == [3]
+    assert rest.position.gtid_set == reader.here().gtid_set

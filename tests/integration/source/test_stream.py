@@ -35,6 +35,13 @@ def _stable(record: Record) -> tuple[object, ...]:
     return (record.topic, record.partition, record.key, repr(value), record.headers)
 
 
+def test_a_dump_of_another_server_than_the_one_inspected(reader: SourceReader) -> None:
+    _table(reader, "INSERT INTO t VALUES (1, 'x')")
+    with pytest.raises(UnreachableError, match="the dump would come from server"):
+        reader.read(replace(reader.start, server_uuid="11111111-2222-3333-4444-555555555555"))
+    assert reader.read(replace(reader.start, server_uuid="")).batches
+
+
 def test_insert_update_delete(reader: SourceReader) -> None:
     _table(reader)
     reader.sql("INSERT INTO t VALUES (1, 'x')", "UPDATE t SET a = NULL", "DELETE FROM t")
