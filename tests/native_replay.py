@@ -35,6 +35,7 @@ class NativeReplay:
         limits: Limits,
         clock: Callable[[], float],
         fold_names: Callable[[], bool],
+        no_gtid_before: Callable[[], bool] = lambda: False,
     ) -> None:
         guide = Guide(name=name, router=router, known=known, versions=versions)
         opened = position.open
@@ -47,6 +48,7 @@ class NativeReplay:
             "connector": CONNECTOR,
             "source_name": name,
             "now_us": int(clock() * 1_000_000),
+            "server_uuid": position.server_uuid,
             "gtid_set": position.gtid_set,
             "file": position.file,
             "pos": position.pos,
@@ -54,13 +56,13 @@ class NativeReplay:
             "open": (opened.gtid, opened.event, opened.row) if opened else None,
         }
         self._start = position
-        self._replay = extension.Replay(options, guide, fold_names())  # type: ignore[union-attr]
+        self._replay = extension.Replay(options, guide, fold_names(), no_gtid_before())
         self._batch = BatchMaker(router, position)
 
     def feed(self, raw: bytes) -> list[Batch]:
         try:
             return [self._batch.of(batch) for batch in self._replay.feed(raw)]
-        except extension.NativeFault as fault:  # type: ignore[union-attr]
+        except extension.NativeFault as fault:
             raise named(fault, self._start) from None
         except TidemarkError as error:
             error.where = error.where or self._replay.place()

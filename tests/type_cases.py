@@ -1,5 +1,7 @@
 """Every type: definitions, literals, how SELECT is asked, what an event says. The oracle is MySQL, not our decoders."""
 
+# ruff: noqa: E501  a case stays on its line
+
 from __future__ import annotations
 
 import base64

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from cdc.source.native_batch import BatchMaker
@@ -17,13 +17,12 @@ from schemas.event import CONNECTOR, VERSION
 from schemas.position import Position
 from schemas.table import Table
 
+extension: Any = None
+MISSING = ""
 try:
-    from cdc.source import _native as extension
-except ImportError as error:  # no compiler was at hand when it was installed, or another Python
-    extension: ModuleType | None = None  # type: ignore[no-redef]
+    extension = import_module("cdc.source._native")
+except ImportError as error:  # no compiler was at hand when it was installed, or it was for another Python
     MISSING = str(error)
-else:
-    MISSING = ""
 
 _QUEUE_BYTES = 32 << 20
 _TICK_S = 0.2  # a signal is heard between two of these
@@ -106,7 +105,7 @@ class NativeSource:
     def _next(self, engine: Any, start: Position) -> Any:
         try:
             return engine.get(_TICK_S)
-        except extension.NativeFault as fault:  # type: ignore[union-attr]
+        except extension.NativeFault as fault:
             raise named(fault, start) from None
         except TidemarkError as error:
             error.where = error.where or engine.place()
@@ -130,6 +129,7 @@ def _connection(connect: Mapping[str, Any], ca_file: Path | None) -> dict[str, A
 def _start(position: Position) -> dict[str, Any]:
     opened = position.open
     return {
+        "server_uuid": position.server_uuid,
         "gtid_set": position.gtid_set,
         "file": position.file,
         "pos": position.pos,

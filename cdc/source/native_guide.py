@@ -167,7 +167,8 @@ def _answer(captured: Captured, new: Table | None) -> TableAnswer:
         columns=[
             (
                 wire.column.name, int(wire.code), wire.size, wire.column.unsigned, wire.column.length,
-                wire.column.precision, wire.column.scale, wire.column.fsp, wire.column.charset, list(wire.column.labels),
+                wire.column.precision, wire.column.scale, wire.column.fsp, wire.column.charset,
+                list(wire.column.labels),
             )
             for wire in captured.columns
         ],

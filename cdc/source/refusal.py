@@ -17,6 +17,7 @@ _HINTS: dict[int, str] = {
 }
 _MARIADB = range(EventType.MARIADB_ANNOTATE_ROWS, EventType.MARIADB_DELETE_ROWS_COMPRESSED + 1)
 _SHOWN_CHARS = 120
+OTHER_SERVER = "The address leads to more than one server, or to another one since a moment ago."
 
 
 def unsupported(code: int, engine: str = "portable") -> UnsupportedEventError:

@@ -47,9 +47,10 @@ pub struct Open {
     pub row: u64,
 }
 
-/// Where a batch ends.
-#[derive(Default)]
+/// Where a batch ends, or reading begins; the server's UUID is asked for only then.
+#[derive(Default, Clone)]
 pub struct Position {
+    pub server_uuid: String,
     pub gtid_set: String,
     pub file: String,
     pub pos: u64,

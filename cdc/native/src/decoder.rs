@@ -30,12 +30,15 @@ pub struct Config {
     pub batch_bytes: usize,
     pub event_bytes: usize,
     pub now_us: Option<u64>,
+    /// An empty GTID set is all there was before the start, and not merely unknown.
+    pub no_gtid_before: bool,
 }
 
 pub struct Decoder {
     config: Config,
     host: Box<dyn Host>,
     gtids: GtidSet,
+    first: bool, // no transaction has ended yet, begun by file
     resumable: (String, u64),
     resumable_moved: bool,
     pass_until: u64,
@@ -62,6 +65,7 @@ impl Decoder {
         Ok(Decoder {
             host,
             gtids: GtidSet::parse(&start.gtid_set)?,
+            first: start.gtid_set.is_empty(),
             resumable: (start.file.clone(), start.pos),
             resumable_moved: false,
             pass_until: if far { start.pos } else { 0 },
@@ -213,11 +217,7 @@ impl Decoder {
     fn commit(&mut self) -> Result<()> {
         if let Some(transaction) = self.transaction.take() {
             self.skip.finish(transaction.event)?;
-            // begun by file, it stays so: a set without a beginning asks for all
-            if !transaction.gtid.is_empty() && !self.gtids.is_empty() {
-                self.gtids.add(&transaction.gtid);
-                self.moved = true;
-            }
+            self.executed(&transaction.gtid);
             if transaction.captured {
                 self.batch.commit_us = self.batch.commit_us.max(transaction.commit_us);
             }
@@ -226,6 +226,15 @@ impl Decoder {
         let pos = self.at.end;
         self.set_resumable(None, pos);
         Ok(())
+    }
+
+    /// Begun by file in mid-history, it stays so: a set without a beginning would ask for all of it again.
+    fn executed(&mut self, gtid: &str) {
+        let first = std::mem::take(&mut self.first);
+        if !gtid.is_empty() && (!self.gtids.is_empty() || (first && self.config.no_gtid_before)) {
+            self.gtids.add(gtid);
+            self.moved = true;
+        }
     }
 
     /// `file`: another one than that of the latest event.
@@ -467,7 +476,8 @@ impl Decoder {
         }
         let (file, pos) = self.resumable.clone();
         let open: Option<Open> = self.skip.0.clone().or_else(|| transaction.map(Transaction::open));
-        batch.position = Position { gtid_set: self.gtids.to_string(), file, pos, seq: self.seq, open };
+        batch.position =
+            Position { server_uuid: String::new(), gtid_set: self.gtids.to_string(), file, pos, seq: self.seq, open };
         self.moved = false;
         self.resumable_moved = false;
         batch

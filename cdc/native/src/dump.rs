@@ -16,6 +16,9 @@ const BINLOG_DUMP: u8 = 0x12;
 const BINLOG_DUMP_GTID: u8 = 0x1e;
 const BEGINNING: u32 = 4; // after the magic number
 const END: u8 = 0xfe;
+const NULL: u8 = 0xfb;
+const NO_SUCH_LOG: u16 = 1220;
+const HEAD: usize = 3; // format description, earlier GTIDs, and the first event of a transaction
 
 pub struct Source {
     pub address: Address,
@@ -26,18 +29,18 @@ pub struct Source {
     pub read_timeout: Duration,
 }
 
-/// An open dump. `fold_names`: the server compares names without case.
+/// An open dump.
 pub struct Dump {
     pub packets: Packets,
-    pub fold_names: bool,
+    pub facts: ServerFacts,
 }
 
 impl Dump {
     /// Connects and prepares the session.
-    pub fn open(source: &Source) -> Result<Dump> {
+    pub fn open(source: &Source, position: &Position) -> Result<Dump> {
         let socket = Socket::connect(&source.address, source.connect_timeout)?;
         let mut packets = Packets::new(socket, source.connect_timeout);
-        login(&mut packets, &source.credentials, source.connect_timeout)?;
+        let server = login(&mut packets, &source.credentials, source.connect_timeout)?;
         let mut packets = Packets::new(packets.socket, source.read_timeout);
         let nanoseconds = source.heartbeat.as_nanos();
         // A replica says which checksums it understands, else a file written with them ends the dump. Heartbeats go by
@@ -50,8 +53,8 @@ impl Dump {
                  @mariadb_slave_capability = 4, @@session.net_write_timeout = 900"
             ),
         )?;
-        let folded = value(&mut packets, "SELECT @@lower_case_table_names")?;
-        Ok(Dump { packets, fold_names: folded != b"0" })
+        let facts = facts(&mut packets, &server, position)?;
+        Ok(Dump { packets, facts })
     }
 
     /// Asks for everything after a position.
@@ -101,18 +104,74 @@ fn command(packets: &mut Packets, sql: &str) -> Result<Vec<u8>> {
     checked(packets.answer()?)
 }
 
-/// The one value that a query gives, as text.
-fn value(packets: &mut Packets, sql: &str) -> Result<Vec<u8>> {
-    command(packets, sql)?; // the number of columns
+/// What a query gives, row by row, as text.
+fn rows(packets: &mut Packets, sql: &str) -> Result<Vec<Vec<String>>> {
+    let columns = Cursor::new(&command(packets, sql)?).packed()?;
     let mut found = Vec::new();
-    let mut ends = 0;
+    let mut ends = 0; // one EOF after the columns, one after the rows
     while ends < 2 {
         let packet = checked(packets.answer()?)?;
         if packet.first() == Some(&END) && packet.len() < 9 {
             ends += 1;
         } else if ends == 1 {
-            found = Cursor::new(&packet).packed_bytes()?.to_vec();
+            let mut cursor = Cursor::new(&packet);
+            let cells = (0..columns).map(|_| match cursor.rest().first() {
+                Some(&NULL) => cursor.u8().map(|_| String::new()),
+                _ => cursor.packed_bytes().map(|text| String::from_utf8_lossy(text).into_owned()),
+            });
+            found.push(cells.collect::<Result<_>>()?);
         }
     }
     Ok(found)
+}
+
+fn value(packets: &mut Packets, sql: &str) -> Result<String> {
+    Ok(rows(packets, sql)?.into_iter().flatten().next().unwrap_or_default())
+}
+
+/// What the server says on the very connection that is going to dump.
+#[derive(Clone, Copy, Default)]
+pub struct ServerFacts {
+    /// Names are compared without case.
+    pub fold_names: bool,
+    /// The position comes before every GTID.
+    pub no_gtid_before: bool,
+}
+
+fn facts(packets: &mut Packets, server: &str, position: &Position) -> Result<ServerFacts> {
+    let fold_names = value(packets, "SELECT @@lower_case_table_names")? != "0";
+    if server.to_lowercase().contains("mariadb") {
+        return Ok(ServerFacts { fold_names, no_gtid_before: false });
+    }
+    let found = value(packets, "SELECT @@server_uuid")?;
+    let wanted = &position.server_uuid;
+    if !wanted.is_empty() && *wanted != found {
+        return Err(Box::new(Fault::OtherServer(format!(
+            "the dump would come from server {found}, and the position is one of server {wanted}"
+        ))));
+    }
+    Ok(ServerFacts { fold_names, no_gtid_before: no_gtid_before(packets, position)? })
+}
+
+fn no_gtid_before(packets: &mut Packets, position: &Position) -> Result<bool> {
+    // A set that lacks what came before it would ask for all of that again, so the binlog itself has to say that
+    // there is nothing: no earlier GTIDs at the head of the file, and no transaction between there and the position.
+    if !position.gtid_set.is_empty() || position.file.is_empty() {
+        return Ok(false);
+    }
+    if rows(packets, "SELECT @@GLOBAL.gtid_mode, @@GLOBAL.gtid_purged")? != [["ON", ""]] {
+        return Ok(false);
+    }
+    let file = position.file.replace(['\'', '\\'], "");
+    let head = match rows(packets, &format!("SHOW BINLOG EVENTS IN '{file}' FROM 4 LIMIT {HEAD}")) {
+        Ok(head) => head,
+        // the dump itself says it better
+        Err(fault) if matches!(*fault, Fault::Server { code: NO_SUCH_LOG, .. }) => return Ok(false),
+        Err(fault) => return Err(fault),
+    };
+    // file, position, type, server id, end, what it says
+    let mut earlier = head.iter().filter(|row| row.get(2).is_some_and(|kind| kind == "Previous_gtids"));
+    let nothing = earlier.next().and_then(|row| row.get(5)).is_some_and(String::is_empty) && earlier.next().is_none();
+    let start = |row: &Vec<String>| row.get(1).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    Ok(nothing && head.iter().skip(2).all(|row| start(row) >= position.pos))
 }

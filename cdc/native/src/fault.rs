@@ -27,6 +27,8 @@ pub enum Fault {
     Server { code: u16, text: String },
     /// TLS that fails, or an authentication that we do not speak.
     Refused(String),
+    /// The address leads to another server than the position's.
+    OtherServer(String),
     /// The connection was lost; worth another try.
     Unreachable(String),
     /// Raised by the host's own code.
@@ -55,6 +57,7 @@ impl fmt::Debug for Fault {
             Fault::PositionLost { what, .. } => write!(f, "position lost: {what}"),
             Fault::Server { code, text } => write!(f, "server says {code}: {text}"),
             Fault::Refused(what) => write!(f, "refused: {what}"),
+            Fault::OtherServer(what) => write!(f, "other server: {what}"),
             Fault::Unreachable(what) => write!(f, "unreachable: {what}"),
             Fault::Host(_) => write!(f, "raised by the host"),
         }

@@ -26,8 +26,8 @@ pub struct Credentials {
     pub ca: Option<Vec<u8>>,
 }
 
-/// From the first byte to a session that takes commands.
-pub fn login(packets: &mut Packets, credentials: &Credentials, timeout: Duration) -> Result<()> {
+/// From the first byte to a session that takes commands; gives the server's version as text.
+pub fn login(packets: &mut Packets, credentials: &Credentials, timeout: Duration) -> Result<String> {
     let hello = Hello::parse(&checked(packets.answer()?)?)?;
     let capabilities = CAPABILITIES | if credentials.tls { TLS } else { 0 };
     let mut response = capabilities.to_le_bytes().to_vec();
@@ -50,7 +50,8 @@ pub fn login(packets: &mut Packets, credentials: &Credentials, timeout: Duration
     response.extend(plugin.as_bytes());
     response.push(0);
     packets.send(&response)?;
-    conclude(packets, credentials, hello.nonce)
+    conclude(packets, credentials, hello.nonce)?;
+    Ok(hello.server)
 }
 
 /// The rest of the conversation, up to OK.
@@ -103,6 +104,7 @@ struct Hello {
     capabilities: u32,
     nonce: [u8; NONCE],
     plugin: String,
+    server: String,
 }
 
 impl Hello {
@@ -112,7 +114,7 @@ impl Hello {
         if version != 10 {
             return Fault::undecodable(format!("the server speaks version {version} of the protocol"));
         }
-        cursor.until_zero()?;
+        let server = String::from_utf8_lossy(cursor.until_zero()?).into_owned();
         cursor.u32()?;
         let mut nonce = [0; NONCE];
         nonce[..8].copy_from_slice(cursor.take(8)?);
@@ -124,7 +126,7 @@ impl Hello {
         nonce[8..].copy_from_slice(cursor.take(12)?);
         cursor.u8()?;
         let plugin = cursor.until_zero().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
-        Ok(Hello { capabilities, nonce, plugin })
+        Ok(Hello { capabilities, nonce, plugin, server })
     }
 }
 

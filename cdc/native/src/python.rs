@@ -44,6 +44,7 @@ struct Options {
     connector: String,
     source_name: String,
     now_us: Option<u64>,
+    server_uuid: String,
     gtid_set: String,
     file: String,
     pos: u64,
@@ -85,6 +86,7 @@ impl Options {
         Config {
             source_head: source_head(&self.version, &self.connector, &self.source_name),
             start: Position {
+                server_uuid: self.server_uuid.clone(),
                 gtid_set: self.gtid_set.clone(),
                 file: self.file.clone(),
                 pos: self.pos,
@@ -95,6 +97,7 @@ impl Options {
             batch_bytes: self.batch_bytes,
             event_bytes: self.event_bytes,
             now_us: self.now_us,
+            no_gtid_before: false,
         }
     }
 }
@@ -164,10 +167,10 @@ struct Replay {
 #[pymethods]
 impl Replay {
     #[new]
-    fn new(options: Options, host: Py<PyAny>, fold_names: bool) -> PyResult<Replay> {
+    fn new(options: Options, host: Py<PyAny>, fold_names: bool, no_gtid_before: bool) -> PyResult<Replay> {
         let host = PyHost::new(host);
         host.fold_names.store(fold_names, std::sync::atomic::Ordering::Relaxed);
-        let decoder = Decoder::new(options.config(), Box::new(host));
+        let decoder = Decoder::new(Config { no_gtid_before, ..options.config() }, Box::new(host));
         Ok(Replay { decoder: decoder.map_err(|fault| raised(*fault, String::new(), 0))? })
     }
 
@@ -206,6 +209,7 @@ fn raised(fault: Fault, place: String, event: u8) -> PyErr {
         Fault::PositionLost { what, hint } => ("position-lost", format!("{what}\n{hint}"), 0),
         Fault::Server { code, text } => ("server", text, u32::from(code)),
         Fault::Refused(what) => ("refused", what, 0),
+        Fault::OtherServer(what) => ("other-server", what, 0),
         Fault::Unreachable(what) => ("unreachable", what, 0),
         Fault::Host(found) => match found.downcast::<PyErr>() {
             Ok(error) => return *error,

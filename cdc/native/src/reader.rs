@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::batch::Position;
 use crate::decoder::{Config, Decoder};
 use crate::dump::{Dump, Source};
 use crate::fault::{Fault, Result};
@@ -77,7 +76,7 @@ impl Reader {
 #[expect(clippy::too_many_arguments, reason = "the thread's whole world, handed over once")]
 fn run(
     source: &Source,
-    config: Config,
+    mut config: Config,
     pace: &Pace,
     host: Box<dyn Host>,
     queue: &Queue,
@@ -85,13 +84,14 @@ fn run(
     know: impl FnOnce(bool),
     place: &mut (String, u8),
 ) -> Result<()> {
-    let start = Position { open: config.start.open.clone(), ..copy(&config.start) };
-    let mut dump = Dump::open(source)?;
+    let start = config.start.clone();
+    let mut dump = Dump::open(source, &start)?;
     *closer.lock().unwrap_or_else(PoisonError::into_inner) = Some(dump.packets.socket.closer()?);
     if queue.is_closed() {
         return Ok(());
     }
-    know(dump.fold_names);
+    know(dump.facts.fold_names);
+    config.no_gtid_before = dump.facts.no_gtid_before;
     dump.start(source.server_id, &start)?;
     let mut decoder = Decoder::new(config, host)?;
     let outcome = read(&mut dump, &mut decoder, pace, queue);
@@ -104,16 +104,6 @@ fn run(
             Err(fault)
         }
         Ok(()) => Ok(()),
-    }
-}
-
-fn copy(position: &Position) -> Position {
-    Position {
-        gtid_set: position.gtid_set.clone(),
-        file: position.file.clone(),
-        pos: position.pos,
-        seq: position.seq,
-        open: None,
     }
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,7 +35,7 @@ def _latest(seen: Seen) -> dict[int, Any]:
 
 
 @pytest.fixture
-def documents(reader: SourceReader) -> Iterator[SourceReader]:
+def documents(reader: SourceReader) -> SourceReader:
     """A table of documents, whose changes are logged as differences from here on."""
     padding = "x" * 200  # a difference is only logged where it is shorter than the document
     first = json.dumps({"a": 1, "bb": [1, 2, {"c": "old"}], "pad": padding, 'odd "key".x': {"ü": None}})
@@ -46,7 +45,7 @@ def documents(reader: SourceReader) -> Iterator[SourceReader]:
             cursor.execute("INSERT INTO t VALUES (%s, 'n', %s, %s, 0)", (number, first, json.dumps([padding, 1])))
         cursor.execute("INSERT INTO t VALUES (4, NULL, NULL, NULL, NULL)")
     reader.sql("SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
-    yield reader
+    return reader
 
 
 UPDATES = {
