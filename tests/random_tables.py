@@ -25,6 +25,7 @@ from type_cases import (
     TEXT,
     VECTOR,
     Oracle,
+    exactly,
 )  # fmt: skip
 
 _CHARSETS = ("utf8mb4", "latin1", "utf16", "ucs2", "utf32", "utf16le", "gb18030", "sjis", "koi8r", "big5", "utf8mb3")
