@@ -21,6 +21,7 @@ class _Rule:
     severity: Severity
     why: str
     remedy: str
+    portable_only: bool = False  # the native engine reads it
 
 
 _RULES = (
@@ -58,6 +59,7 @@ _RULES = (
         severity=Severity.FAIL,
         why="JSON columns are logged as differences, which the portable engine does not read",
         remedy="SET PERSIST binlog_row_value_options = '';",
+        portable_only=True,
     ),
     _Rule(
         name="binlog_transaction_compression",
@@ -65,6 +67,7 @@ _RULES = (
         severity=Severity.FAIL,
         why="transactions are logged compressed, which the portable engine does not read",
         remedy="SET PERSIST binlog_transaction_compression = OFF;",
+        portable_only=True,
     ),
     _Rule(
         name="binlog_error_action",
@@ -90,9 +93,11 @@ _RULES = (
 )
 
 
-def server_findings(connection: Connection, server: Server, where: str) -> Iterator[Finding]:
-    """One finding per variable that this version has."""
+def server_findings(connection: Connection, server: Server, where: str, *, engine: str) -> Iterator[Finding]:
+    """One finding per variable that this version has; `engine`: the one that will read."""
     for rule in _RULES:
+        if rule.portable_only and engine != "portable":
+            continue
         value = variable(connection, rule.name)
         if value is not None:
             # MariaDB has no SET PERSIST.

@@ -15,6 +15,7 @@ from cdc.inventory import TableFacts, tables
 from cdc.position_store import Instance, PositionStore
 from cdc.route import TableFilter
 from cdc.server import Connection, Server, asking, query
+from cdc.source.engine import chosen
 from cdc.topics import Topics
 from ops.checks import Finding, Severity
 from ops.mysql import connect
@@ -73,7 +74,7 @@ def inspect(connection: Connection, settings: Settings, *, own_id: int | None = 
         logged = cascades_logged(connection, server)
         allowed = _allowed(settings)
         findings = [
-            *server_findings(connection, server, where),
+            *server_findings(connection, server, where, engine=chosen(settings.cdc.engine).name),
             *logged_findings(
                 connection, server, named_databases((table.db for table in found), settings.cdc.tables), where
             ),

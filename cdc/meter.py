@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cdc.loss_report import LossReport
+from cdc.runs import topics
 from cdc.source.seam import Batch
 from ops import metrics
 from schemas.position import Position
@@ -37,8 +37,7 @@ class Meter:
         yield
         metrics.CDC_TRANSACTION.observe(time.perf_counter() - began)
         metrics.CDC_BYTES.inc(batch.size_bytes)
-        by_topic = Counter(record.topic for record in batch.records if record.value is not None)
-        for topic, count in by_topic.items():
+        for topic, count in topics(batch.records).items():
             metrics.CDC_ROWS.labels(topic).inc(count)
         self._losses.published(batch.losses)
         self._rows += batch.rows

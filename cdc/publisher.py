@@ -14,6 +14,7 @@ from cdc.definitions import Note
 from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore
 from cdc.route import TableRouter
 from cdc.runs import LONGEST, Run, runs
+from cdc.runs import topics as topics_of
 from cdc.source.seam import Batch, Record
 from cdc.topics import Topics
 from ops import crashpoint
@@ -89,8 +90,8 @@ class Publisher:
         `known`: the position that the session began with. Raises `FencedError`, `TopicMismatchError`,
         `UnreachableError`; after any of them nothing of the batch is visible, or all of it is: read the position again.
         """
-        used = {record.topic for record in batch.records}
-        topics.ensure({name: router.partitions(name) for name in sorted(used)}, pinned=known.partitions)
+        used = sorted(topics_of(batch.records))
+        topics.ensure({name: router.partitions(name) for name in used}, pinned=known.partitions)
         layouts = [(schema_key(table), orjson.dumps(table.to_json())) for table in batch.tables]
         position = replace(batch.position, partitions=router.pinned)
         self._transaction(lambda: self._fill(batch.records, [*layouts, *notes], position))

@@ -19,7 +19,7 @@ from cdc.position_store import Instance, PositionStore, Stored
 from cdc.publisher import Publisher
 from cdc.route import TableRouter
 from cdc.server import Connection, asking
-from cdc.source.portable import PortableSource
+from cdc.source.engine import chosen, open_source
 from cdc.source.seam import Batch, ChangeSource
 from cdc.start import first_position
 from cdc.topics import Topics
@@ -174,7 +174,10 @@ class Opener:
 
     def _source(self, router: TableRouter, known: dict[str, Table], own_id: int) -> ChangeSource:
         settings = self._settings
-        return PortableSource(
+        engine = chosen(settings.cdc.engine)
+        _log.info(f"the {engine.name} engine reads the binlog: {engine.why}", action="engine", engine=engine.name)
+        return open_source(
+            settings.cdc.engine,
             connect=connect_args(settings.source),
             source_name=settings.source.name,
             router=router,
@@ -186,6 +189,7 @@ class Opener:
             max_batch_events=max(1, int(settings.cdc.max_batch_events * self.share)),
             max_batch_bytes=max(1, int(settings.cdc.max_batch_bytes * self.share)),
             linger_s=settings.cdc.linger_s,
+            ca_file=settings.source.ca_file,
         )
 
 

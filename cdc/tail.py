@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from cdc.checks import inspect, server_id
 from cdc.route import TableFilter, TableRouter
 from cdc.server import asking
-from cdc.source.portable import PortableSource
+from cdc.source.engine import open_source
 from cdc.source.seam import Record
 from cdc.start import checked_start, first_position
 from ops.mysql import connect, connect_args
@@ -33,7 +33,8 @@ class Tail:
     def events(self, limit: int | None) -> Iterator[Record]:
         """Change events and barriers, without tombstones, at most `limit`. Raises `TidemarkError`."""
         position, router = self._prepare()
-        source = PortableSource(
+        source = open_source(
+            self._settings.cdc.engine,
             connect=connect_args(self._settings.source),
             source_name=self._settings.source.name,
             router=router,
@@ -43,6 +44,7 @@ class Tail:
             read_timeout_s=3 * self._settings.cdc.heartbeat_s + 1,
             max_event_bytes=self._settings.kafka.max_event_bytes,
             linger_s=_LINGER_S,
+            ca_file=self._settings.source.ca_file,
         )
         try:
             records = (record for batch in source.batches(position) for record in batch.records)

@@ -158,7 +158,7 @@ class CdcSettings(Section):
     tables: list[TablePattern] = []
     exclude: list[TablePattern] = []
     allow_empty: bool = False
-    engine: Literal["auto", "portable"] = "auto"
+    engine: Literal["auto", "native", "portable"] = "auto"
     start: Annotated[str, Field(pattern=r"^(latest|earliest|gtid:.*|file:[^:]+:\d+)$")] = "latest"
     snapshot: Literal["none"] = "none"
     on_lost_position: Literal["stop"] = "stop"

@@ -1,4 +1,4 @@
-"""Reads what a test did to MySQL through the portable engine, in bounded time."""
+"""Reads what a test did to MySQL through either engine, in bounded time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from cdc.source.portable import PortableSource
-from cdc.source.seam import Batch, Record
+from cdc.source.engine import open_source
+from cdc.source.seam import Batch, ChangeSource, Record
 from schemas.event import SEQ_HEADER
 from schemas.key import BARRIER_KEY
 from schemas.position import GtidSet, Position
@@ -77,8 +77,9 @@ class Seen:
 class SourceReader:
     """One database's changes since `mark`."""
 
-    def __init__(self, mysql: Any, db: str, server_id: int) -> None:
+    def __init__(self, mysql: Any, db: str, server_id: int, engine: str = "portable") -> None:
         self.mysql = mysql
+        self.engine = engine
         self.db = db
         self.server_id = server_id
         self.router = TestRouter(db=db)
@@ -99,7 +100,7 @@ class SourceReader:
         ((gtids, uuid),) = self.sql("SELECT @@gtid_executed, @@server_uuid")
         return Position(gtid_set=gtids.replace("\n", ""), file=file, pos=pos, server_uuid=uuid, seq=FIRST_SEQ)
 
-    def source(self, **overrides: Any) -> PortableSource:
+    def source(self, **overrides: Any) -> ChangeSource:
         settings: dict[str, Any] = {
             "connect": {
                 "host": self.mysql.host,
@@ -115,7 +116,8 @@ class SourceReader:
             "read_timeout_s": 5.0,
             "max_event_bytes": 8 << 20,
         }
-        return PortableSource(**{**settings, **overrides})
+        wanted = overrides.pop("engine", self.engine)
+        return open_source(wanted, **{**settings, **overrides})
 
     def read(self, since: Position | None = None, *, by_file: bool = False, **overrides: Any) -> Seen:
         """Everything up to where the server is now."""
@@ -143,11 +145,11 @@ def reached(position: Position, end: Position, *, by_file: bool) -> bool:
 class closing_in_time:  # noqa: N801 - reads as a statement
     """Closes a source when the block ends, or after the time limit, so that no test waits for ever."""
 
-    def __init__(self, source: PortableSource, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, source: ChangeSource, timeout_s: float = TIMEOUT_S) -> None:
         self._source = source
         self._timer = threading.Timer(timeout_s, source.close)
 
-    def __enter__(self) -> PortableSource:
+    def __enter__(self) -> ChangeSource:
         self._timer.start()
         return self._source
 

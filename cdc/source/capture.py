@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cdc.source.rows import RowDecoder, Values
 from cdc.source.seam import Router
-from cdc.source.tablemap import Layout, TableName, parse_layout, table_name
+from cdc.source.tablemap import Layout, TableName, WireColumn, parse_layout, table_name
 from schemas.errors import RowMetadataError, UndecodableError, UnsafeError
 from schemas.key import kafka_key, partition_of
 from schemas.table import Table
@@ -19,6 +19,7 @@ class Captured(NamedTuple):
     """A captured table: its layout, the decoder of its rows, and where its events go."""
 
     table: Table
+    columns: tuple[WireColumn, ...]
     rows: RowDecoder
     partitions: int
 
@@ -47,8 +48,11 @@ class Tables:
     def map(self, body: bytes) -> None:
         """A TABLE_MAP event."""
         name = table_name(body)
-        wanted = self._router.captures(name.db, name.table)
-        self._ids[name.table_id] = self._captured(name, body) if wanted else None
+        self._ids[name.table_id] = self.captured(name, body)
+
+    def captured(self, name: TableName, body: bytes) -> Captured | None:
+        """What is compiled for a TABLE_MAP event; None if the table is not wanted."""
+        return self._captured(name, body) if self._router.captures(name.db, name.table) else None
 
     def of(self, table_id: int) -> Captured | None:
         """The captured table of an id; None if it is not wanted."""
@@ -78,7 +82,9 @@ class Tables:
         table = Table(
             db=name.db, name=name.table, version=0, columns=columns, primary_key=layout.primary_key, topic=topic
         )
-        return Captured(self._version(table), RowDecoder(layout.columns), self._router.partitions(topic))
+        return Captured(
+            self._version(table), layout.columns, RowDecoder(layout.columns), self._router.partitions(topic)
+        )
 
     def _version(self, table: Table) -> Table:
         latest = self.known.get(table.full_name)

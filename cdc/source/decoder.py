@@ -11,7 +11,7 @@ from cdc.source.capture import Captured, Tables
 from cdc.source.envelope import Envelope, Origin, Seq
 from cdc.source.losses import Losses
 from cdc.source.query import Query, parse_query
-from cdc.source.refusal import incident, statement_format, unsupported, xa_rows
+from cdc.source.refusal import incident, rolled_back, statement_format, unsupported, xa_rows
 from cdc.source.rows import NO_TABLE, OPS, parse_head
 from cdc.source.seam import Batch, Ddl, Record, Router
 from cdc.source.sql import NEWEST
@@ -31,7 +31,7 @@ from cdc.source.wire import (
     parse_xa_prepare,
     type_name,
 )
-from schemas.errors import TidemarkError, UndecodableError, UnsafeError
+from schemas.errors import TidemarkError, UndecodableError
 from schemas.position import GtidSet, Position
 from schemas.table import Table
 
@@ -320,10 +320,7 @@ class Decoder:
 
     def _rollback(self, event: Event, transaction: Transaction, *, ends: bool) -> None:
         if transaction.captured:
-            raise UnsafeError(
-                "a transaction with rows of captured tables was rolled back in the binlog",
-                hint="It also wrote to a table of another engine than InnoDB; take a snapshot of the captured tables.",
-            )
+            raise rolled_back()
         if ends:
             self._commit(event)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdc.source.wire import EventType, type_name
-from schemas.errors import StatementFormatError, UnsafeError, UnsupportedEventError
+from schemas.errors import PartialImageError, StatementFormatError, UnsafeError, UnsupportedEventError
 
 _NATIVE = '[cdc] engine = "native" reads it'
 _HINTS: dict[int, str] = {
@@ -17,13 +17,19 @@ _HINTS: dict[int, str] = {
 }
 _MARIADB = range(EventType.MARIADB_ANNOTATE_ROWS, EventType.MARIADB_DELETE_ROWS_COMPRESSED + 1)
 _SHOWN_CHARS = 120
+OTHER_SERVER = "The address leads to more than one server, or to another one since a moment ago."
 
 
-def unsupported(code: int) -> UnsupportedEventError:
-    """An event type that this engine cannot read, and must not pass over."""
-    usual = f"{_NATIVE}, if its version is new enough; or take a new position after it, with a snapshot."
-    hint = f"This is MariaDB's; {_NATIVE}." if code in _MARIADB else _HINTS.get(code, usual)
-    return UnsupportedEventError(f"the portable engine cannot read the event {type_name(code)}", hint=hint)
+def unsupported(code: int, engine: str = "portable") -> UnsupportedEventError:
+    """An event type that an engine cannot read, and must not pass over."""
+    usual = "A newer tidemark may read it; or take a new position after it, with a snapshot."
+    if code in _MARIADB:
+        hint = "This is MariaDB's, whose own events are not read yet."
+    elif engine == "native" and code != EventType.XA_PREPARE:
+        hint = usual
+    else:
+        hint = _HINTS.get(code, usual)
+    return UnsupportedEventError(f"the {engine} engine cannot read the event {type_name(code)}", hint=hint)
 
 
 def xa_rows(table: str) -> UnsupportedEventError:
@@ -37,6 +43,23 @@ def statement_format(text: str) -> StatementFormatError:
         f"a row change was logged as a statement: {text[:_SHOWN_CHARS]!r}",
         hint="Find the session that sets binlog_format; SET PERSIST binlog_format = 'ROW' is what tidemark needs. "
         "Take a new position after it, with a snapshot.",
+    )
+
+
+def partial_image() -> PartialImageError:
+    """A row event that lacks columns."""
+    return PartialImageError(
+        "a row event holds only some of the table's columns",
+        hint="Find the session that sets binlog_row_image to MINIMAL or NOBLOB; "
+        "SET PERSIST binlog_row_image = 'FULL' is what tidemark needs.",
+    )
+
+
+def rolled_back() -> UnsafeError:
+    """ROLLBACK after rows."""
+    return UnsafeError(
+        "a transaction with rows of captured tables was rolled back in the binlog",
+        hint="It also wrote to a table of another engine than InnoDB; take a snapshot of the captured tables.",
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from cdc.source import charset, geometry, jsonb, numeric, temporal
+from cdc.source.refusal import partial_image
 from cdc.source.tablemap import Code, WireColumn
 from cdc.source.wire import Event, EventType, packed
-from schemas.errors import PartialImageError, TidemarkError, UndecodableError
+from schemas.errors import TidemarkError, UndecodableError
 from schemas.table import Column, ColumnType
 
 RowOp = Literal["c", "u", "d"]
@@ -108,11 +109,7 @@ class RowDecoder:
 
     def _check_full(self, bitmap: bytes) -> None:
         if int.from_bytes(bitmap, "little") & self._all != self._all:
-            raise PartialImageError(
-                "a row event holds only some of the table's columns",
-                hint="Find the session that sets binlog_row_image to MINIMAL or NOBLOB; "
-                "SET PERSIST binlog_row_image = 'FULL' is what tidemark needs.",
-            )
+            raise partial_image()
 
     def _named(self, bad: list[str]) -> tuple[str, ...]:
         return tuple(name for name in self._names if name in bad)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pymysql
 
+from cdc.source.refusal import OTHER_SERVER
 from schemas.errors import UnreachableError
 from schemas.position import Position
 
@@ -36,7 +37,7 @@ def _check_uuid(connection: pymysql.connections.Connection, position: Position) 
     if position.server_uuid not in ("", uuid):
         raise UnreachableError(
             f"the dump would come from server {uuid}, and the position is one of server {position.server_uuid}",
-            hint="The address leads to more than one server, or to another one since a moment ago.",
+            hint=OTHER_SERVER,
         )
 
 

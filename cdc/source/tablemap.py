@@ -93,7 +93,8 @@ _BLOBS = frozenset((Code.BLOB, Code.TINY_BLOB, Code.MEDIUM_BLOB, Code.LONG_BLOB)
 _NUMERIC = frozenset((
     Code.TINY, Code.SHORT, Code.INT24, Code.LONG, Code.LONGLONG, Code.NEWDECIMAL, Code.FLOAT, Code.DOUBLE, Code.YEAR,
 ))  # fmt: skip
-_CHARACTER = frozenset((Code.STRING, Code.VAR_STRING, Code.VARCHAR, *_BLOBS))
+# VECTOR has a character set among them, binary, as the blob that it is.
+_CHARACTER = frozenset((Code.STRING, Code.VAR_STRING, Code.VARCHAR, Code.VECTOR, *_BLOBS))
 _LABELLED = frozenset((Code.ENUM, Code.SET))
 
 _TYPES = {

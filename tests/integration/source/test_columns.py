@@ -140,3 +140,12 @@ def test_what_the_layout_says(reader: SourceReader) -> None:
     assert (columns["d"].precision, columns["d"].scale, columns["ts"].fsp) == (12, 4, 6)
     assert columns["x"].type is ColumnType.VARBINARY
     assert columns["ve"].type is ColumnType.VECTOR
+
+
+def test_vectors_beside_text(reader: SourceReader) -> None:
+    """A VECTOR has its place among the character sets, though it has none."""
+    reader.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, a CHAR(3), v VECTOR(2), b TEXT CHARACTER SET latin1, w VECTOR(1), c BLOB)",
+        "INSERT INTO t VALUES (1, 'é', TO_VECTOR('[1,2]'), 'ü', TO_VECTOR('[3]'), 'x')",
+    )
+    assert reader.read().rows == [{"id": 1, "a": "é", "v": [1.0, 2.0], "b": "ü", "w": [3.0], "c": "eA=="}]

@@ -53,11 +53,11 @@ def own(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnM
 
 
 @pytest.fixture
-def reader(own: OwnMysql) -> Iterator[SourceReader]:
+def reader(own: OwnMysql, engine: str) -> Iterator[SourceReader]:
     number = next(_NUMBERS)
     with own.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE own{number}")
-    found = SourceReader(own, f"own{number}", 9000 + number)
+    found = SourceReader(own, f"own{number}", 9000 + number, engine)
     yield found
     found.connection.close()
 
@@ -70,6 +70,9 @@ def test_a_tagged_gtid_stops_and_a_position_with_tags_goes_on(reader: SourceRead
     _fill(reader)
     reader.start = reader.here()
     reader.sql("SET SESSION gtid_next = 'AUTOMATIC:tide'", "UPDATE t SET a = 2", "SET SESSION gtid_next = 'AUTOMATIC'")
+    if reader.engine == "native":
+        assert [row["a"] for row in reader.read().rows] == [2]
+        return
     with pytest.raises(UnsupportedEventError, match="GTID_TAGGED"):
         reader.read()
     reader.start = reader.here()

@@ -1,4 +1,4 @@
-"""What the portable engine cannot read faithfully stops it, by name, with a way on. Nothing is passed over."""
+"""What an engine cannot read faithfully stops it, by name, with a way on. Nothing is passed over."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def _table(reader: SourceReader, *settings: str) -> None:
     reader.start = reader.here()
 
 
+@pytest.mark.parametrize("engine", ["portable"])
 def test_a_compressed_transaction(reader: SourceReader) -> None:
     _table(reader, "SET SESSION binlog_transaction_compression = ON")
     reader.sql("UPDATE t SET a = 2")
@@ -43,6 +44,7 @@ def test_a_compressed_transaction(reader: SourceReader) -> None:
     assert "native" in stop.hint
 
 
+@pytest.mark.parametrize("engine", ["portable"])
 def test_a_partial_json_update(reader: SourceReader) -> None:
     _table(reader, "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
     reader.sql("UPDATE t SET doc = JSON_SET(doc, '$.a', 'z')")

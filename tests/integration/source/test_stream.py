@@ -299,18 +299,18 @@ def test_a_killed_dump_is_an_error_that_can_be_tried_again(reader: SourceReader)
     assert [row["id"] for row in again.rows] == [2]
 
 
-def test_nobody_there() -> None:
+def test_nobody_there(engine: str) -> None:
     class _Nobody:
         host, port, user, password = "127.0.0.1", 1, "u", "p"
 
-    source = SourceReader.source(_unconnected(_Nobody()))
+    source = SourceReader.source(_unconnected(_Nobody(), engine))
     with closing_in_time(source), pytest.raises(UnreachableError):
-        next(iter(source.batches(_unconnected(_Nobody()).start)))
+        next(iter(source.batches(_unconnected(_Nobody(), engine).start)))
 
 
-def _unconnected(mysql: object) -> SourceReader:
+def _unconnected(mysql: object, engine: str) -> SourceReader:
     reader = object.__new__(SourceReader)
-    reader.mysql, reader.server_id, reader.known = mysql, 1, {}
+    reader.mysql, reader.server_id, reader.known, reader.engine = mysql, 1, {}, engine
     reader.router = None  # type: ignore[assignment]  # never asked
     from schemas.position import Position  # noqa: PLC0415 - only here
 

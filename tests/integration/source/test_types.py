@@ -1,218 +1,23 @@
-# ruff: noqa: E501 - a case stands in one line
 """Every type: the event's value equals what SELECT shows for the row. The oracle is MySQL, not our decoders."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
-import struct
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
-
-import orjson
 import pytest
 
 from schemas.event import ChangeEvent
 from source_reader import Seen, SourceReader
+from type_cases import CASES, events, insert, shown
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
-
-
-@dataclass(frozen=True, slots=True)
-class Oracle:
-    """How SELECT is asked for a column, and what its answer looks like in an event."""
-
-    select: str
-    convert: Callable[[Any], Any]
-    normal: Callable[[Any], Any] = lambda value: value  # applied to the event's value
-
-
-def _exactly(text: str) -> Any:
-    """JSON in which `1` and `1.0` differ, and no digit is lost."""
-    return json.loads(text, parse_int=lambda digits: ("int", int(digits)), parse_float=lambda d: ("float", Decimal(d)))
-
-
-def _float32(value: float) -> bytes:
-    return struct.pack("<f", value)
-
-
-def _vector(text: str) -> list[bytes]:
-    return [_float32(float(part)) for part in text.strip("[]").split(",")]
-
-
-_NUMBER = Oracle("v", int)
-_TEXT = Oracle("CONVERT(v USING utf8mb4)", str)
-_BYTES = Oracle("HEX(v)", bytes.fromhex, base64.b64decode)
-_SHOWN = Oracle("CAST(v AS CHAR)", str)
-_MOMENT = Oracle("CAST(v AS CHAR)", lambda shown: shown.replace(" ", "T"))
-_INSTANT = Oracle("CAST(v AS CHAR)", lambda shown: shown.replace(" ", "T") + "Z")
-_FLOAT = Oracle("CAST(v AS DOUBLE)", _float32, _float32)
-_DOUBLE = Oracle("v", repr, lambda value: repr(float(value)))
-_LABELS = Oracle("CAST(v AS CHAR)", lambda shown: shown.split(",") if shown else [])
-_JSON = Oracle("CAST(v AS CHAR)", _exactly)
-_GEOMETRY = Oracle(
-    "CONCAT(ST_SRID(v), ';', ST_AsText(v, 'axis-order=long-lat'))",
-    str,
-    lambda value: f"{value['srid']};{re.sub(r' (?=[(])', '', value['wkt'])}",
-)
-_VECTOR = Oracle("VECTOR_TO_STRING(v)", _vector, lambda numbers: [_float32(number) for number in numbers])
-
-
-def _integers(bits: int) -> list[str]:
-    return [str(-(2 ** (bits - 1))), "-1", "0", "1", str(2 ** (bits - 1) - 1)]
-
-
-def _unsigned(bits: int) -> list[str]:
-    return ["0", "1", str(2 ** (bits - 1)), str(2**bits - 1)]
-
-
-_FSP_TIMES = ["'838:59:58.999999'", "'-838:59:58.999999'", "'-00:00:00.000001'", "'-00:00:01.5'", "'-01:00:00.9'",
-              "'00:00:00'", "'100:00:01.1'", "'-838:59:59'"]  # fmt: skip
-_FSP_MOMENTS = ["'2026-11-21 10:26:57.231987'", "'0000-00-00'", "'1000-01-01'", "'9999-12-31 23:59:59'",
-                "'2024-00-15 01:02:03.1'", "'2024-02-00'", "'2021-02-31'", "'0001-01-01 00:00:00.01'"]  # fmt: skip
-_FSP_INSTANTS = ["'2026-11-21 10:26:57.231987'", "'1970-01-01 00:00:01'", "0", "'2038-01-19 03:14:07.499999'"]
-_SIXTY_FOUR = ",".join(f"'m{n}'" for n in range(64))
-
-CASES: dict[str, tuple[str, Oracle, list[str]]] = {
-    "tinyint": ("TINYINT", _NUMBER, _integers(8)),
-    "smallint": ("SMALLINT", _NUMBER, _integers(16)),
-    "mediumint": ("MEDIUMINT", _NUMBER, _integers(24)),
-    "int": ("INT", _NUMBER, _integers(32)),
-    "bigint": ("BIGINT", _NUMBER, _integers(64)),
-    "tinyint unsigned": ("TINYINT UNSIGNED", _NUMBER, _unsigned(8)),
-    "smallint unsigned": ("SMALLINT UNSIGNED", _NUMBER, _unsigned(16)),
-    "mediumint unsigned": ("MEDIUMINT UNSIGNED", _NUMBER, _unsigned(24)),
-    "int unsigned": ("INT UNSIGNED", _NUMBER, [*_unsigned(32), "3230202323"]),
-    "bigint unsigned": ("BIGINT UNSIGNED", _NUMBER, _unsigned(64)),
-    "bool": ("BOOL", _NUMBER, ["0", "1", "-1"]),
-    "decimal(65,30)": (
-        "DECIMAL(65,30)", _SHOWN,
-        [f"{'9' * 35}.{'9' * 30}", f"-{'9' * 35}.{'9' * 30}", "0", "-0.0", f"0.{'0' * 29}1", f"-0.{'0' * 29}1", "12.3"],
-    ),
-    "decimal(10,2)": ("DECIMAL(10,2)", _SHOWN, ["12.30", "-12.30", "99999999.99", "-99999999.99", "0.01", "-0.01"]),
-    "decimal(65,0)": ("DECIMAL(65,0)", _SHOWN, ["9" * 65, "-" + "9" * 65, "0", "1000000000"]),
-    "decimal(30,30)": ("DECIMAL(30,30)", _SHOWN, ["0." + "9" * 30, "-0." + "0" * 29 + "1", "0"]),
-    "decimal(9,9)": ("DECIMAL(9,9)", _SHOWN, ["0.123456789", "-0.000000001"]),
-    "decimal(18,9) unsigned": ("DECIMAL(18,9) UNSIGNED", _SHOWN, ["123456789.987654321", "0.000000001"]),
-    "decimal(1,0)": ("DECIMAL(1,0)", _SHOWN, ["9", "-9", "0"]),
-    "float": (
-        "FLOAT", _FLOAT, ["3.14159", "0.1", "-0.1", "16777216", "3.4028234e38", "1.17549435e-38", "1e-45", "1e10", "0"],
-    ),
-    "float(7,3)": ("FLOAT(7,3)", _FLOAT, ["1234.567", "-0.001"]),
-    "float unsigned": ("FLOAT UNSIGNED", _FLOAT, ["1.5", "0"]),
-    "double": ("DOUBLE", _DOUBLE, ["3.14159", "0.1", "1e308", "2.2250738585072014e-308", "5e-324", "-1e15", "1e16", "0"]),
-    "bit(1)": ("BIT(1)", Oracle("v+0", bool), ["b'0'", "b'1'"]),
-    "bit(9)": ("BIT(9)", Oracle("v+0", int), ["b'0'", "b'100000001'", "b'111111111'"]),
-    "bit(64)": ("BIT(64)", Oracle("v+0", int), ["0", "18446744073709551615", "9223372036854775808", "1"]),
-    "char": ("CHAR(20)", _TEXT, ["''", "'a'", "'a  '", "' a'", "'héé🎉'"]),
-    "char(255)": ("CHAR(255)", _TEXT, ["REPEAT('é', 255)", "REPEAT('🎉', 255)", "'x'"]),
-    "varchar": ("VARCHAR(50)", _TEXT, ["''", "'a  '", "'tab\\tnul\\0quote\"'", "'e\\u0301'", "'base64:x'"]),
-    "varchar(255) utf8mb4": ("VARCHAR(255)", _TEXT, ["REPEAT('🎉', 255)", "'x'"]),
-    "varchar(300) latin1": ("VARCHAR(300) CHARACTER SET latin1", _TEXT, ["REPEAT('é', 300)", "'x'"]),
-    "tinytext": ("TINYTEXT", _TEXT, ["''", "REPEAT('x', 255)"]),
-    "text": ("TEXT", _TEXT, ["''", "REPEAT('é', 30000)"]),
-    "mediumtext": ("MEDIUMTEXT", _TEXT, ["REPEAT('x', 70000)"]),
-    "longtext": ("LONGTEXT", _TEXT, ["REPEAT('xé', 100000)"]),
-    "binary(16)": ("BINARY(16)", _BYTES, ["x'00112233445566778899aabbccddee00'", "x''", "x'00'", "REPEAT(x'ff',16)"]),
-    "varbinary": ("VARBINARY(300)", _BYTES, ["x'00'", "x'6100'", "x''", "REPEAT(x'ff', 300)"]),
-    "tinyblob": ("TINYBLOB", _BYTES, ["x'00ff'", "REPEAT(x'ff', 255)"]),
-    "blob": ("BLOB", _BYTES, ["x''", "REPEAT(x'00ff', 30000)"]),
-    "mediumblob": ("MEDIUMBLOB", _BYTES, ["REPEAT(x'00ff', 40000)"]),
-    "longblob": ("LONGBLOB", _BYTES, ["REPEAT(x'00ff', 100000)"]),
-    "date": ("DATE", _SHOWN, ["'2026-11-21'", "'0000-00-00'", "'2024-00-15'", "'2021-02-31'", "'9999-12-31'", "'1000-01-01'"]),
-    **{f"datetime({fsp})": (f"DATETIME({fsp})", _MOMENT, _FSP_MOMENTS) for fsp in range(7)},
-    **{f"timestamp({fsp})": (f"TIMESTAMP({fsp})", _INSTANT, _FSP_INSTANTS) for fsp in range(7)},
-    **{f"time({fsp})": (f"TIME({fsp})", _SHOWN, _FSP_TIMES) for fsp in range(7)},
-    "year": ("YEAR", _NUMBER, ["0", "1901", "2155", "2026"]),
-    "enum": ("ENUM('a','B','ünï','')", _SHOWN, ["'a'", "'B'", "'ünï'", "''", "0", "4"]),
-    "enum latin2": ("ENUM('č','ž') CHARACTER SET latin2", _TEXT, ["'č'", "'ž'"]),
-    "enum of 300": (f"ENUM({','.join(repr(f'l{n}') for n in range(300))})", _SHOWN, ["1", "256", "300", "0"]),
-    "set": ("SET('a','b','ü')", _LABELS, ["''", "'a'", "'ü,a'", "'a,b,ü'"]),
-    "set of 64": (f"SET({_SIXTY_FOUR})", _LABELS, ["'m63'", "'m0,m63'", "18446744073709551615", "''"]),
-    "point": ("POINT", _GEOMETRY, ["POINT(3,2)", "POINT(-1.5,1e20)", "POINT(0.1,1e-7)", "POINT(1e22,123456.789)", "POINT(-0e0,1e15)",
-        "POINT(1.2345678901234568e-10,1e-15)", "POINT(12345678901234567,1.5e-9)", "POINT(1e-14,-4.591317319106684e-9)"]),
-    "point srid": ("POINT SRID 4326", _GEOMETRY, ["ST_GeomFromText('POINT(3 2)', 4326)", "ST_SRID(POINT(170.25, -45.5), 4326)"]),
-    "geometry": (
-        "GEOMETRY", _GEOMETRY,
-        [
-            f"ST_GeomFromText('{wkt}')"
-            for wkt in (
-                "POINT(1 2)", "LINESTRING(0 0,1 1,2 3.5)", "POLYGON((0 0,10 0,10 10,0 10,0 0),(2 2,3 2,3 3,2 3,2 2))",
-                "MULTIPOINT(0 0,20 20)", "MULTILINESTRING((10 10,20 20),(15 15,30 15))",
-                "MULTIPOLYGON(((0 0,10 0,10 10,0 0)),((5 5,7 5,7 7,5 5)))",
-                "GEOMETRYCOLLECTION(POINT(10 10),LINESTRING(15 15,20 20),MULTIPOINT(1 1,2 2))",
-                "GEOMETRYCOLLECTION EMPTY", "GEOMETRYCOLLECTION(GEOMETRYCOLLECTION EMPTY)",
-            )
-        ],
-    ),
-    "vector": ("VECTOR(3)", _VECTOR, ["TO_VECTOR('[1,2,3]')", "TO_VECTOR('[0.1,-3.14159,1e-30]')", "TO_VECTOR('[1e38]')"]),
-    "json": (
-        "JSON", _JSON,
-        [
-            "'{}'", "'[]'", "'null'", "'true'", "'\"\"'", "'1.0'", "'-0.0'", "'1e300'", "'18446744073709551615'", "'0.1'",
-            "'-9223372036854775808'", "'[1, 2.0, \"x\", null, false, {\"a\": [[]]}]'", "'{\"b\": 1, \"aa\": 2, \"b\": 3}'",
-            "'65536'", "'-32769'", "'32767'", "'4294967295'", "'\"\\\\u0000\\\\ud83c\\\\udf89 é \\\\\\\\ \\\\\\\"\"'",
-            "CAST(12.30 AS JSON)", "CAST(CAST('-99999999999999999999.0001' AS DECIMAL(30,4)) AS JSON)",
-            "CAST(CAST('2026-11-21' AS DATE) AS JSON)", "CAST(CAST('838:59:59' AS TIME) AS JSON)",
-            "CAST(CAST('-01:02:03.5' AS TIME(6)) AS JSON)", "CAST(CAST('2026-11-21 10:26:57.25' AS DATETIME(3)) AS JSON)",
-            "CAST(TIMESTAMP'2026-11-21 10:26:57' AS JSON)", "CAST(CAST('0000-00-00' AS DATE) AS JSON)",
-            "JSON_ARRAY(x'00ff61')", "JSON_ARRAY(REPEAT(x'00ff61', 100))", "JSON_ARRAY(b'101')", "CAST(CAST(2026 AS YEAR) AS JSON)",
-            "JSON_OBJECT('k', CAST(1.50 AS DECIMAL(10,2)), 'd', 1e0, 'u', CAST(5 AS UNSIGNED))",
-            "CAST(ST_GeomFromText('POINT(1 2)') AS JSON)",
-            "CONCAT(REPEAT('[', 99), 1, REPEAT(']', 99))", "CONCAT(REPEAT('{\"a\":', 99), '1.0', REPEAT('}', 99))",
-            "CONCAT('[', REPEAT('\"0123456789\",', 9000), '1.0, 70000, -70000, 3]')",
-            "(SELECT CONCAT('{', GROUP_CONCAT('\"key', n, '\":', n, '.0'), '}') FROM (WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r WHERE n < 65000) SELECT n FROM r) s)",
-        ],
-    ),
-}  # fmt: skip
-
-
-def _insert(reader: SourceReader, definition: str, values: list[str]) -> None:
-    reader.sql(
-        "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00', group_concat_max_len = 100000000",
-        "SET SESSION cte_max_recursion_depth = 100000",
-        f"CREATE TABLE t (id INT PRIMARY KEY, v {definition} NULL)",
-        *(f"INSERT INTO t VALUES ({number}, {value})" for number, value in enumerate([*values, "NULL"])),
-    )
-
-
-def _shown(reader: SourceReader, oracle: Oracle) -> dict[int, Any]:
-    rows = reader.sql(f"SELECT id, {oracle.select} FROM t")
-    return {row: None if value is None else oracle.convert(value) for row, value in rows}
-
-
-def _events(seen: Seen, oracle: Oracle) -> dict[int, Any]:
-    found = {}
-    for record in seen.records:
-        raw = json.loads(record.value or b"", parse_float=Decimal)["after"]
-        value = raw["v"]
-        if value is not None:
-            exact = oracle is _JSON
-            value = (
-                _exactly(_member(record.value or b""))
-                if exact
-                else oracle.normal(orjson.loads(record.value or b"")["after"]["v"])
-            )
-        found[raw["id"]] = value
-    return found
-
-
-def _member(value: bytes) -> str:
-    """The JSON text of column `v`, the last of `after`."""
-    return re.search(r'"after":\{"id":\d+,"v":(.*)\},"source":\{"version"', value.decode(), re.DOTALL)[1]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_event_holds_what_select_shows(reader: SourceReader, case: str) -> None:
     definition, oracle, values = CASES[case]
-    _insert(reader, definition, values)
-    shown = _shown(reader, oracle)
-    events = _events(reader.read(), oracle)
-    assert len(shown) == len(values) + 1
-    assert events == shown
+    insert(reader, definition, values)
+    expected = shown(reader, oracle)
+    assert len(expected) == len(values) + 1
+    assert events(reader.read(), oracle) == expected
 
 
 def _last(seen: Seen) -> ChangeEvent:

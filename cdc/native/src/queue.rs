@@ -1,0 +1,154 @@
+//! Batches between the reading thread and the publishing one, bounded in bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::batch::Batch;
+use crate::fault::Fault;
+
+/// Why reading ended, where, and at an event of which type; 0 if it was not in decoding.
+pub struct Failure {
+    pub fault: Box<Fault>,
+    pub place: String,
+    pub kind: u8,
+}
+
+#[derive(Default)]
+struct State {
+    batches: VecDeque<Batch>,
+    weight: usize,
+    failure: Option<Failure>,
+    /// A statement is being dealt with: until the next batch is asked for, nothing more is read.
+    statement: bool,
+    closed: bool,
+}
+
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    limit: usize,
+}
+
+impl Queue {
+    pub fn new(limit: usize) -> Queue {
+        Queue { state: Mutex::default(), changed: Condvar::new(), limit }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked held no half-changed state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for room, and after a statement until it was dealt with; false if nobody reads any more.
+    pub fn put(&self, batch: Batch) -> bool {
+        let weight = batch.weight();
+        let is_statement = batch.ddl.is_some();
+        let full = |state: &mut State| !state.closed && state.weight > 0 && state.weight + weight > self.limit;
+        let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            return false;
+        }
+        state.weight += weight;
+        state.statement |= is_statement;
+        state.batches.push_back(batch);
+        self.changed.notify_all();
+        if is_statement {
+            let waiting = |state: &mut State| !state.closed && state.statement;
+            state = self.changed.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        !state.closed
+    }
+
+    /// The next batch; None after the timeout, or when closed. The failure comes after all batches before it.
+    pub fn get(&self, timeout: Duration) -> Result<Option<Batch>, Failure> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.lock();
+        if state.batches.is_empty() && state.statement {
+            state.statement = false;
+            self.changed.notify_all();
+        }
+        loop {
+            if let Some(batch) = state.batches.pop_front() {
+                state.weight -= batch.weight();
+                self.changed.notify_all();
+                return Ok(Some(batch));
+            }
+            if state.closed {
+                return Ok(None);
+            }
+            if let Some(failure) = state.failure.take() {
+                return Err(failure);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub fn fail(&self, failure: Failure) {
+        self.lock().failure = Some(failure);
+        self.changed.notify_all();
+    }
+
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::thread;
+
+    fn batch(bytes: usize) -> Batch {
+        Batch { buffer: vec![0; bytes], ..Batch::default() }
+    }
+
+    #[test]
+    fn is_bounded_in_bytes_and_hands_on_in_order() {
+        let queue = Arc::new(Queue::new(10_000));
+        let putting = queue.clone();
+        let writer = thread::spawn(move || (0..100).all(|number| putting.put(batch(3000 + number))));
+        for number in 0..100 {
+            assert!(queue.lock().weight <= 10_000);
+            assert_eq!(queue.get(Duration::from_secs(5)).ok().flatten().unwrap().buffer.len(), 3000 + number);
+        }
+        assert!(writer.join().unwrap());
+        assert!(queue.get(Duration::ZERO).ok().flatten().is_none());
+    }
+
+    #[test]
+    fn waits_until_a_statement_was_dealt_with() {
+        let queue = Arc::new(Queue::new(10_000));
+        let putting = queue.clone();
+        let writer = thread::spawn(move || {
+            putting.put(Batch { ddl: Some(Box::new(())), ..batch(1) });
+            putting.put(batch(2));
+        });
+        assert!(queue.get(Duration::from_secs(5)).ok().flatten().unwrap().ddl.is_some());
+        assert!(queue.lock().batches.is_empty());
+        assert_eq!(queue.get(Duration::from_secs(5)).ok().flatten().unwrap().buffer.len(), 2);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn closing_ends_both_sides() {
+        let queue = Arc::new(Queue::new(10));
+        let putting = queue.clone();
+        let writer = thread::spawn(move || putting.put(batch(100)) && putting.put(batch(100)));
+        while queue.lock().batches.is_empty() {
+            thread::yield_now();
+        }
+        queue.close();
+        assert!(!writer.join().unwrap());
+    }
+}

@@ -1,0 +1,143 @@
+"""native == portable, byte for byte, for every type; random tables and rows three ways: native, portable, SELECT."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from random_tables import Case, cases
+from schemas.position import GtidSet
+from servers import Mysql
+from source_reader import Seen, SourceReader
+from stack.mysql import MysqlServer
+from type_cases import CASES, events, insert, shown
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(280)]
+
+_NUMBERS = itertools.count(60_000_000 + os.getpid() % 30_000 * 1000)
+
+
+@pytest.fixture
+def engine(native: str) -> str:
+    return native
+
+
+def _both(reader: SourceReader, **limits: Any) -> tuple[Seen, Seen]:
+    """What both engines make of the same binlog, at the same moment."""
+    native = reader.read(engine="native", clock=lambda: 1.5, **limits)
+    portable = reader.read(engine="portable", clock=lambda: 1.5, **limits)
+    return native, portable
+
+
+def _same(native: Seen, portable: Seen) -> None:
+    for one, other in zip(native.records, portable.records, strict=False):
+        assert one == other
+    assert len(native.records) == len(portable.records)
+    assert native.tables == portable.tables
+    assert native.position.seq == portable.position.seq  # others write to the server too
+    assert native.position.open == portable.position.open
+    assert sum(batch.rows for batch in native.batches) == sum(batch.rows for batch in portable.batches)
+    assert sum(batch.size_bytes for batch in native.batches) == sum(batch.size_bytes for batch in portable.batches)
+    assert native.batches[-1].position.partitions == portable.batches[-1].position.partitions
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_type_gives_the_same_bytes(reader: SourceReader, case: str) -> None:
+    definition, _, values = CASES[case]
+    insert(reader, definition, values)
+    reader.sql("UPDATE t SET id = id + 1000 WHERE id % 2", "UPDATE t SET v = NULL WHERE id = 0", "DELETE FROM t")
+    _same(*_both(reader))
+
+
+@pytest.mark.parametrize("limit", [700, 1000, 3000])
+def test_large_events_lose_the_same_columns(reader: SourceReader, limit: int) -> None:
+    reader.sql(
+        "CREATE TABLE t (a TEXT, id INT, b BLOB, c VARCHAR(500), k VARCHAR(10), d JSON, PRIMARY KEY (k, id))",
+        "INSERT INTO t VALUES (REPEAT('a',100), 1, REPEAT('b',300), REPEAT('c',200), 'x', JSON_ARRAY(REPEAT('d',150))),"
+        " (NULL, 2, NULL, 'short', 'y', '{}'), (REPEAT('ä',1000), 3, '', REPEAT('c',500), 'z', 'null')",
+        "UPDATE t SET c = REPEAT('e', 480), id = id + 10",
+        "UPDATE t SET a = 'x'",
+        "DELETE FROM t",
+    )
+    _same(*_both(reader, max_event_bytes=limit))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_resuming_gives_the_same_bytes_from_everywhere(reader: SourceReader, size: int) -> None:
+    reader.sql(
+        "CREATE TABLE t (id INT PRIMARY KEY, a INT)",
+        "CREATE TABLE other (id INT PRIMARY KEY)",
+        "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW INSERT INTO other VALUES (NEW.id)",
+        "BEGIN",
+        "INSERT INTO t VALUES (1, 1), (2, 2), (3, 3), (4, 4)",
+        "UPDATE t SET id = id + 10 ORDER BY id DESC",
+        "DELETE FROM t WHERE id < 13",
+        "COMMIT",
+        "TRUNCATE other",
+        "INSERT INTO t VALUES (5, 5)",
+    )
+    end = reader.here()
+    whole = reader.read(engine="portable", clock=lambda: 1.5)
+    pieces, position = [], reader.start
+    for _ in range(100):
+        batches = reader.read(position, max_batch_events=size, clock=lambda: 1.5).batches
+        first = next((batch for batch in batches if batch.records or batch.ddl), batches[-1])
+        pieces += first.records
+        reader.known |= {table.full_name: table for table in first.tables}
+        position = first.position
+        if position.open is None and GtidSet(position.gtid_set).covers(GtidSet(end.gtid_set)):
+            break
+    assert pieces == whole.records
+    assert position.seq == whole.position.seq
+
+
+@pytest.fixture(scope="module")
+def quiet(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mysql]:
+    """A server to which nobody else writes: what others log as statements would stop us, and rightly."""
+    server = MysqlServer(tmp_path_factory.mktemp("quiet") / "mysql", args=("--sync-binlog=0",))
+    server.start()
+    yield Mysql(host="127.0.0.1", port=server.port, user=server.root.user, password=server.root.password)
+    server.stop()
+
+
+_EXAMPLES = int(os.environ.get("TIDEMARK_TEST_EXAMPLES", "25"))
+
+
+@settings(
+    max_examples=_EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
+    database=None,
+)
+@given(case=cases())
+def test_random_tables_three_ways(quiet: Mysql, native: str, case: Case) -> None:
+    number = next(_NUMBERS)
+    db = f"random_{number}"
+    connection = quiet.connect()
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {db}")
+    try:
+        reader = SourceReader(quiet, db, number, native)
+        case.write(reader)
+        one, other = _both(reader)
+        _same(one, other)
+        assert case.after_events(one) == case.after_select(reader)
+        reader.connection.close()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {db}")
+        connection.close()
+
+
+def test_the_oracle_of_the_types_is_asked_too(reader: SourceReader) -> None:
+    """A comparison that compared nothing would be green."""
+    definition, oracle, values = CASES["json"]
+    insert(reader, definition, values)
+    assert events(reader.read(), oracle) == shown(reader, oracle)

@@ -1,0 +1,153 @@
+"""How the native engine gets to a server: TLS that verifies, Unix sockets, passwords that are not cached."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from schemas.errors import RefusedError, UnreachableError
+from source_reader import SourceReader
+from stack.mysql import MysqlServer
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def engine(native: str) -> str:
+    return native
+
+
+def _certificate(folder: Path, name: str, issuer: Any = None) -> Any:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    if issuer:
+        here = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        builder = builder.add_extension(x509.SubjectAlternativeName(here), critical=False)
+    certificate = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
+    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / f"{name}-key.pem").write_bytes(pem)
+    (folder / f"{name}-key.pem").chmod(0o644)  # mysqld runs as another user
+    return certificate, key
+
+
+@pytest.fixture(scope="module")
+def secure(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MysqlServer, Path]]:
+    """A server with a certificate for 127.0.0.1, and the folder of its authority's."""
+    folder = tmp_path_factory.mktemp("tls")
+    for parent in (folder, *list(folder.parents)[:3]):
+        parent.chmod(0o755)
+    authority = _certificate(folder, "ca")
+    _certificate(folder, "server", authority)
+    _certificate(folder, "stranger")
+    server = MysqlServer(
+        folder / "mysql",
+        args=(f"--ssl-ca={folder}/ca.pem", f"--ssl-cert={folder}/server.pem", f"--ssl-key={folder}/server-key.pem"),
+    )
+    server.start()
+    yield server, folder
+    server.stop()
+
+
+class _Place:
+    """Looks like the fixture `mysql`."""
+
+    def __init__(self, server: MysqlServer) -> None:
+        self.host, self.port = "127.0.0.1", server.port
+        self.user, self.password = server.root.user, server.root.password
+
+    def connect(self, **overrides: Any) -> Any:
+        place = {"host": self.host, "port": self.port, "user": self.user, "password": self.password}
+        return pymysql.connect(**{**place, "autocommit": True, **overrides})
+
+
+@pytest.fixture
+def reader(secure: tuple[MysqlServer, Path], engine: str) -> Iterator[SourceReader]:
+    place = _Place(secure[0])
+    with place.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS d")
+        cursor.execute("CREATE DATABASE d")
+        cursor.execute("CREATE USER IF NOT EXISTS fresh IDENTIFIED BY 'sécret pass' REQUIRE NONE")
+        cursor.execute("GRANT REPLICATION SLAVE ON *.* TO fresh")
+        cursor.execute("FLUSH PRIVILEGES")  # empties the cache of caching_sha2_password
+    found = SourceReader(place, "d", 4711, engine)
+    found.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    yield found
+    found.connection.close()
+
+
+def _connect(reader: SourceReader, **more: Any) -> dict[str, Any]:
+    place = {"host": "127.0.0.1", "port": reader.mysql.port, "user": "fresh", "password": "sécret pass"}
+    return {**place, **more}
+
+
+def test_tls_verifies_the_server(reader: SourceReader, secure: tuple[MysqlServer, Path]) -> None:
+    _, folder = secure
+    connect = _connect(reader, ssl=ssl.create_default_context())
+    assert reader.read(connect=connect, ca_file=folder / "ca.pem").rows == [{"id": 1}]
+    for wrong in (folder / "stranger.pem", None):
+        with pytest.raises(RefusedError, match="TLS with MySQL fails"):
+            reader.read(connect=connect, ca_file=wrong)
+    with pytest.raises(RefusedError, match="TLS with MySQL fails"):
+        reader.read(connect={**connect, "host": "localhost"}, ca_file=folder / "ca.pem")
+
+
+def test_an_account_that_demands_tls(reader: SourceReader, secure: tuple[MysqlServer, Path]) -> None:
+    reader.sql("ALTER USER fresh REQUIRE SSL")
+    try:
+        with pytest.raises(RefusedError):
+            reader.read(connect=_connect(reader))
+        connect = _connect(reader, ssl=ssl.create_default_context())
+        assert reader.read(connect=connect, ca_file=secure[1] / "ca.pem").rows == [{"id": 1}]
+    finally:
+        reader.sql("ALTER USER fresh REQUIRE NONE")
+
+
+def test_a_password_that_the_server_has_not_cached(reader: SourceReader) -> None:
+    for _ in range(2):  # with the server's public key, then from its cache
+        assert reader.read(connect=_connect(reader)).rows == [{"id": 1}]
+    with pytest.raises(RefusedError):
+        reader.read(connect=_connect(reader, password="wrong"))
+    with pytest.raises(RefusedError):
+        reader.read(connect=_connect(reader, password=""))
+
+
+def test_a_unix_socket(reader: SourceReader) -> None:
+    ((path,),) = reader.sql("SELECT @@socket")
+    connect = {"unix_socket": path, "user": "fresh", "password": "sécret pass"}
+    assert reader.read(connect=connect).rows == [{"id": 1}]
+    with pytest.raises(UnreachableError):
+        reader.read(connect={**connect, "unix_socket": f"{path}.not"})
+
+
+def test_no_password(reader: SourceReader) -> None:
+    reader.sql("CREATE USER IF NOT EXISTS bare IDENTIFIED BY ''", "GRANT REPLICATION SLAVE ON *.* TO bare")
+    assert reader.read(connect=_connect(reader, user="bare", password="")).rows == [{"id": 1}]
+
+
+def test_sha256_accounts_are_refused_by_name(reader: SourceReader) -> None:
+    reader.sql("CREATE USER IF NOT EXISTS old IDENTIFIED WITH sha256_password BY 'x'")
+    with pytest.raises(RefusedError, match="sha256_password"):
+        reader.read(connect=_connect(reader, user="old", password="x"))
