@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from elasticsearch import Elasticsearch
@@ -24,10 +24,21 @@ _KEY_ORDER = [{"_cdc.partition": "asc"}, {"_cdc.key": "asc"}, {"_shard_doc": "as
 
 
 class ElasticSide:
-    """One index, refreshed and held at one point in time, so that all requests and all replicas agree."""
+    """One index, refreshed and held at one point in time, so that all requests and all replicas agree.
+
+    `ends` tells the end of every partition. It is asked after the point in time is taken: whatever the sink had written
+    by then lies below.
+    """
 
     def __init__(
-        self, client: Elasticsearch, requests: Requests, index: Index, topic_id: str, windows: Windows
+        self,
+        client: Elasticsearch,
+        requests: Requests,
+        index: Index,
+        topic_id: str,
+        windows: Windows,
+        *,
+        ends: Callable[[], Mapping[int, int]],
     ) -> None:
         self._client = client
         self._requests = requests
@@ -35,7 +46,10 @@ class ElasticSide:
         self._topic_id = topic_id
         self._windows = windows
         self._pit = ""
+        self._read_ends = ends
+        self._ends: Mapping[int, int] = {}
         self.foreign_count: int | None = None
+        self.beyond_count = 0
 
     def __enter__(self) -> Self:
         refreshed = self._requests.send("refresh", lambda: self._client.indices.refresh(index=self._index))
@@ -48,6 +62,7 @@ class ElasticSide:
             ),
         )
         self._pit = opened["id"]
+        self._ends = self._read_ends()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -55,7 +70,7 @@ class ElasticSide:
             self._requests.send("closing", lambda: self._client.close_point_in_time(id=self._pit))
 
     def totals(self, bounds: Sequence[Bounds]) -> list[Total]:
-        """One total a range. The first request counts the foreign documents too."""
+        """One total a range. The first request counts the documents too that are in no range: foreign, beyond."""
         found: list[Total] = []
         for start in range(0, len(bounds), FILTERS_A_REQUEST):
             ranges = bounds[start : start + FILTERS_A_REQUEST]
@@ -74,11 +89,14 @@ class ElasticSide:
             "aggs": {"ranges": queries.sums(ranges, self._windows)},
         }
         foreign = {"filter": queries.foreign(self._topic_id, partitions)}
-        answer = self._search(size=0, aggs={"owned": owned, "foreign": foreign}, track_total_hits=True)
+        beyond = {"filter": queries.beyond(self._topic_id, self._ends)}
+        aggs = {"owned": owned, "foreign": foreign, "beyond": beyond}
+        answer = self._search(size=0, aggs=aggs, track_total_hits=True)
         found, others = answer["aggregations"]["owned"], int(answer["aggregations"]["foreign"]["doc_count"])
         if found["doc_count"] + others != answer["hits"]["total"]["value"]:
             raise PartialAnswerError("the parts of the index do not add up to the whole", where=self._index)
         self.foreign_count = others
+        self.beyond_count = int(answer["aggregations"]["beyond"]["doc_count"])
         return queries.read_sums(found["ranges"])
 
     def listed(self, bounds: Sequence[Bounds]) -> Iterator[Doc]:
@@ -92,6 +110,10 @@ class ElasticSide:
     def foreign(self) -> Iterator[Doc]:
         """The documents that belong to no partition of the topic."""
         yield from self._pages(queries.foreign(self._topic_id, self._windows.partitions), [{"_shard_doc": "asc"}])
+
+    def beyond(self) -> Iterator[Doc]:
+        """The documents that show an event which the topic does not have yet."""
+        yield from self._pages(queries.beyond(self._topic_id, self._ends), [{"_shard_doc": "asc"}])
 
     def _pages(self, query: Query, sort: list[dict[str, str]]) -> Iterator[Doc]:
         after: dict[str, Any] = {}

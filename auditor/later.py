@@ -28,7 +28,7 @@ class Later:
 
     def read_on(self) -> None:
         """Read everything that is committed by now."""
-        ends = {partition: self._topic.watermark(partition).high for partition in self._next}
+        ends = self._topic.ends(self._next)
         windows = [Watermark(partition=part, low=low, high=ends[part]) for part, low in self._next.items()]
         for ops in self._topic.read(windows):
             self._add(ops)

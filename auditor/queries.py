@@ -28,6 +28,15 @@ def foreign(topic_id: str, partitions: Sequence[int]) -> Query:
     return {"bool": {"must_not": [owned(topic_id, partitions)]}}
 
 
+def beyond(topic_id: str, ends: Mapping[int, int]) -> Query:
+    """Owned documents with an offset that their partition had not reached (partition -> its end)."""
+    parts = [
+        {"bool": {"filter": [{"term": {"_cdc.partition": part}}, {"range": {"_cdc.offset": {"gte": end}}}]}}
+        for part, end in ends.items()
+    ]
+    return {"bool": {"filter": [owned(topic_id, list(ends)), {"bool": {"should": parts, "minimum_should_match": 1}}]}}
+
+
 def in_range(bounds: Bounds, windows: Windows) -> Query:
     """Of the owned documents those with key in `[low, high)`, of this partition, with an offset in the window."""
     keys = _keys(bounds)

@@ -11,11 +11,12 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient
 
 from auditor.run_context import Context
-from ops.kafka import admin, translate
+from ops.kafka import admin, answer
 from schemas.errors import LaggingError
 
 _TIMEOUT_S = 15
 _POLL_S = 0.2
+_UNSEEN = (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.GROUP_ID_NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +44,14 @@ class SinkSide:
         A group that is not there, or has committed nothing, belongs to a sink that has not got anywhere yet.
         """
         asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(self._topic, p) for p in self._partitions])
+        where = self._context.settings.kafka.bootstrap_servers
         try:
-            answer = self._admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S)
-            parts = answer[self._group].result(_TIMEOUT_S).topic_partitions
+            futures = self._admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S)
+            parts = answer(futures[self._group], _TIMEOUT_S, where, expected=_UNSEEN).topic_partitions
         except KafkaException as error:
             if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                 return None
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            raise translate(error, self._context.settings.kafka.bootstrap_servers) from error
+            return {}
         return {part.partition: part.offset for part in parts if part.offset >= 0 and self._is_mine(part)}
 
     def _is_mine(self, part: TopicPartition) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
+import orjson
 
 from schemas.errors import InconclusiveError
 
@@ -43,8 +44,8 @@ class Store:
     def insert(self, table: str, types: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
         """Append whole columns: a hundred times as fast as row by row."""
         if columns and columns[0]:
-            values = ", ".join(f"unnest(${number}::{kind}[])" for number, kind in enumerate(types, 1))
-            self.run(f"INSERT INTO {table} SELECT {values}", columns)
+            values = ", ".join(_column(number, kind) for number, kind in enumerate(types, 1))
+            self.run(f"INSERT INTO {table} SELECT {values}", [_text(column) for column in columns])
 
     def close(self) -> None:
         self._connection.close()
@@ -55,3 +56,14 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+# DuckDB takes in one JSON text three times as fast as a Python list of the same values; hex is safe for any byte.
+def _column(number: int, kind: str) -> str:
+    if kind == "BLOB":
+        return f"unhex(unnest(from_json(${number}::JSON, '[\"VARCHAR\"]')))"
+    return f"unnest(from_json(${number}::JSON, '[\"{kind}\"]'))"
+
+
+def _text(column: Sequence[Any]) -> str:
+    return orjson.dumps([value.hex() if isinstance(value, bytes) else value for value in column]).decode()

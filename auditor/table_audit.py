@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from elasticsearch import Elasticsearch
 
@@ -97,7 +98,9 @@ class TableAudit:
         sink = SinkSide(context, subject.topic, subject.topic_id, self._windows.partitions)
         settled = self._wait(sink, expected)
         suspects = Suspects(store)
-        with ElasticSide(self._client, self._requests, self._index, subject.topic_id, self._windows) as side:
+        ends = partial(topic.ends, self._windows.partitions)
+        side = ElasticSide(self._client, self._requests, self._index, subject.topic_id, self._windows, ends=ends)
+        with side:
             self._search(expected, side, suspects)
         if suspects.seal():
             later = Later(store, topic, self._windows.highs, expected.barriers.values())
@@ -146,6 +149,8 @@ class TableAudit:
                 _add(suspects, (doc.id for doc in side.with_keys(keys)))
         if side.foreign_count:
             _add(suspects, (doc.id for doc in side.foreign()))
+        if side.beyond_count:
+            _add(suspects, (doc.id for doc in side.beyond()))
         self._rounds = sides.rounds
 
     def _judge(self, stack: ExitStack, later: Later, sink: SinkSide, settled: Settled) -> Confirm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -54,6 +54,10 @@ class Topic:
         except KafkaException as error:
             raise translate(error, self._where) from error
         return Watermark(partition=partition, low=low, high=high)
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Partition -> last stable offset, as it is now: nobody who reads committed records has seen one past it."""
+        return {partition: self.watermark(partition).high for partition in partitions}
 
     def read(self, windows: Sequence[Watermark]) -> Iterator[list[Op]]:
         """Every committed record in the windows, in batches. Raises `PartialAnswerError` if the log was cut."""

@@ -8,6 +8,7 @@ from cdc.check_grants import identifier
 from cdc.inventory import TableFacts
 from cdc.server import Connection, Server, variable
 from ops.checks import Finding, Severity
+from schemas.table import plain
 
 _LOGGED_FROM = (9, 6)
 
@@ -27,7 +28,7 @@ def table_findings(
         reason, remedy = _objection(table, logged=logged)
         if not reason:
             continue
-        if table.keyed and allowed(table.full_name):
+        if _allowable(table) and allowed(table.full_name):
             yield Finding(
                 check="table-allowed",
                 severity=Severity.WARN,
@@ -51,14 +52,23 @@ def refused_tables(
     return {
         table.full_name: objection
         for table in found
-        if (objection := _objection(table, logged=logged))[0] and not (table.keyed and allowed(table.full_name))
+        if (objection := _objection(table, logged=logged))[0] and not (_allowable(table) and allowed(table.full_name))
     }
+
+
+def _allowable(table: TableFacts) -> bool:
+    return table.keyed and plain(table.db)
 
 
 def _objection(table: TableFacts, *, logged: bool) -> tuple[str, str]:
     """What speaks against a table, and the remedy; two empty texts if nothing does."""
     name = f"{identifier(table.db)}.{identifier(table.name)}"
     allow = f'or, to capture it all the same: [cdc.table."{table.full_name}"] allow_unsafe = true'
+    if not plain(table.db):
+        return (
+            "is in a database with a dot or a backtick in its name, so `database.table` could be two tables",
+            "Name the database without one, or leave the table out with [cdc] exclude.",
+        )
     if not table.keyed:
         # Without a key no event could ever be told to belong to a document: this cannot be allowed.
         return "has no primary key", f"ALTER TABLE {name} ADD PRIMARY KEY (…);"

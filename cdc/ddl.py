@@ -25,6 +25,8 @@ _log = logger(__name__)
 _TRUNCATE = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*TRUNCATE\b", re.IGNORECASE | re.DOTALL)
 _RENAME = re.compile(r"\bRENAME\b(?!\s+(?:COLUMN|INDEX|KEY)\b)", re.IGNORECASE)
 
+_REFUSED = "refused"  # the id of the change that makes a table one that cannot be captured
+
 Look = Callable[[], tuple[Inspected, Mapping[str, Definition]]]
 
 
@@ -50,8 +52,16 @@ class DdlPolicy:
         self._look = look
         self._notes: dict[str, Definition | None] = {}
         inspected, now = look()
+        self._check_refused(inspected)
+        self._router.refuse(inspected.refused)
         self._refused = set(inspected.refused)
         self._take_new(inspected, now)
+
+    def _check_refused(self, inspected: Inspected) -> None:
+        """A table that was captured: what comes next in the binlog may be rows of the time when it still could be."""
+        for name in sorted(inspected.refused.keys() & self._judged.keys()):
+            if _REFUSED not in self._judged[name].accepted:
+                self._object_refused(name, inspected)
 
     def judge(self, batch: Batch) -> Sequence[Note]:
         """Records for `__schema`, to be committed with the batch. Raises `DdlError`: then the batch must not be."""
@@ -105,16 +115,28 @@ class DdlPolicy:
         """A table that can be captured no longer has documents that nobody would mend."""
         for name in sorted(inspected.refused.keys() & self._judged.keys()):
             if self._router.captures(*name.split(".", 1)):
-                reason, _ = inspected.refused[name]
-                self._object(name, [Change("refused", f"it {reason} now")], _place(ddl), ddl.statement)
+                self._object_refused(name, inspected, ddl)
         for name in sorted(inspected.refused.keys() - self._refused):
             reason, remedy = inspected.refused[name]
             _log.warning(f"table {name} is not captured: it {reason}", action="table_refused", table=name, hint=remedy)
         self._refused = set(inspected.refused)
         self._router.refuse(inspected.refused)
 
+    def _object_refused(self, name: str, inspected: Inspected, ddl: Ddl | None = None) -> None:
+        reason, remedy = inspected.refused[name]
+        change = Change(_REFUSED, f"it {reason} now")
+        place, statement = (_place(ddl), ddl.statement) if ddl else ("found at the start", "")
+        hint = (
+            f"{remedy}\nThen start again, and nothing is lost. To go on without the table, start once with "
+            "TIDEMARK_CDC__ON_DDL=ignore,\nand take that away again: none of its changes after the stored position are "
+            "captured, and its documents\nstay as they are, until it can be captured again."
+        )
+        self._object(name, [change], place, statement, hint)
+
     def _moved_rows(self, ddl: Ddl) -> None:
         for name in _concerned(ddl):
+            if name in self._judged and _REFUSED in self._judged[name].accepted and name in self._refused:
+                continue  # what becomes of its documents was accepted with that
             if name in self._judged or (ddl.kind is DdlKind.REPLACED and self._router.captures(*name.split(".", 1))):
                 what = "its rows moved without row events"
                 self._object(name, [Change("moved", what)], _place(ddl), ddl.statement)
@@ -130,14 +152,26 @@ class DdlPolicy:
             if name in now and name not in self._judged:
                 layout = self._layouts.get(name)
                 self._keep(name, replace(now[name], since=layout.version if layout else 0))
+            self._readmit(name)
+
+    def _readmit(self, name: str) -> None:
+        """To have been refused was accepted once, not for good."""
+        judged = self._judged.get(name)
+        if judged is not None and _REFUSED in judged.accepted:
+            self._keep(name, replace(judged, accepted=tuple(id_ for id_ in judged.accepted if id_ != _REFUSED)))
+            _log.warning(
+                f"table {name} is captured again: rows that changed in the meantime are not, until they change again",
+                action="table_readmitted",
+                table=name,
+            )
 
     def _keep(self, name: str, definition: Definition) -> None:
         self._judged[name] = self._notes[name] = definition
 
-    def _object(self, name: str, found: Sequence[Change], place: str, statement: str = "") -> None:
+    def _object(self, name: str, found: Sequence[Change], place: str, statement: str = "", hint: str = "") -> None:
         what = "; ".join(change.what for change in found)
         if self._stop:
-            raise _error(name, what, place, statement)
+            raise _error(name, what, place, statement, hint)
         metrics.CDC_DDL_IGNORED.labels(name).inc()
         _log.warning(
             f"{name} changed in a way that its documents do not show: {what}",
@@ -164,12 +198,13 @@ def _place(ddl: Ddl) -> str:
     return f"{ddl.file}:{ddl.pos}" + (f", transaction {ddl.gtid}" if ddl.gtid else "")
 
 
-def _error(name: str, what: str, place: str, statement: str) -> DdlError:
+def _error(name: str, what: str, place: str, statement: str, hint: str) -> DdlError:
     said = f" by: {statement}" if statement else ""
     return DdlError(
         f"table {name} was changed{said}: {what}. Documents that exist already do not show it, and no row events will",
         where=place,
-        hint="The position stays in front of it. To go on, start once with TIDEMARK_CDC__ON_DDL=ignore, and take that\n"
+        hint=hint
+        or "The position stays in front of it. To go on, start once with TIDEMARK_CDC__ON_DDL=ignore, and take that\n"
         f"away again: the change of {name} is remembered as accepted. Events from then on are right;\n"
         "documents of rows that do not change become right when their rows are written again.",
     )

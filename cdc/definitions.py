@@ -1,13 +1,15 @@
-"""The declarations that were judged last, as `<source>.__schema` keeps them: a restart forgets none."""
+"""What `<source>.__schema` keeps of tables, so that a restart forgets none: layouts, declarations judged last."""
 
 from __future__ import annotations
 
 import orjson
 
 from cdc.definition import Definition
+from ops.catalog import Catalog
 from ops.control import ControlReader
 from ops.settings import Settings
 from schemas.names import schema_topic
+from schemas.table import Table
 
 Note = tuple[bytes, bytes | None]
 
@@ -33,3 +35,10 @@ def read_definitions(settings: Settings) -> dict[str, Definition]:
             else:
                 found[name] = Definition.from_json(orjson.loads(value))
     return found
+
+
+def read_layouts(settings: Settings) -> dict[str, Table]:
+    """`database.table` -> its newest layout, of every table that events were published of."""
+    with Catalog(settings, f"{settings.source.name}-cdc-catalog") as catalog:
+        catalog.refresh()
+        return dict(catalog.latest)

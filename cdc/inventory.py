@@ -10,6 +10,7 @@ from typing import Any
 from cdc.definition import ColumnFacts, Definition
 from cdc.route import SYSTEM_SCHEMAS, TableFilter
 from cdc.server import Connection, query
+from schemas.table import full_name
 
 _SYSTEM = ", ".join(f"'{name}'" for name in sorted(SYSTEM_SCHEMAS))
 
@@ -45,7 +46,7 @@ class TableFacts:
 
     @property
     def full_name(self) -> str:
-        return f"{self.db}.{self.name}"
+        return full_name(self.db, self.name)
 
 
 def tables(connection: Connection, wanted: TableFilter) -> list[TableFacts]:
@@ -66,11 +67,11 @@ def definitions(connection: Connection, wanted: Iterable[str]) -> dict[str, Defi
     names = set(wanted)
     columns: defaultdict[str, list[ColumnFacts]] = defaultdict(list)
     for db, table, *facts in query(connection, _COLUMNS):
-        if f"{db}.{table}" in names:
-            columns[f"{db}.{table}"].append(_column(facts))
+        if (name := full_name(db, table)) in names:
+            columns[name].append(_column(facts))
     keys: defaultdict[str, list[str]] = defaultdict(list)
     for db, table, column in query(connection, _KEYS):
-        keys[f"{db}.{table}"].append(column)
+        keys[full_name(db, table)].append(column)
     return {name: Definition(columns=tuple(facts), primary_key=tuple(keys[name])) for name, facts in columns.items()}
 
 

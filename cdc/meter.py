@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cdc.loss_report import LossReport
 from cdc.runs import topics
 from cdc.source.seam import Batch
 from ops import metrics
@@ -21,6 +22,7 @@ class Meter:
         self._moved_ms = 0
         self._commit_ts_ms = 0
         self._sessions = 0
+        self._losses = LossReport()
 
     def session(self) -> None:
         """A session begins; every one after the first is a restart."""
@@ -37,6 +39,7 @@ class Meter:
         metrics.CDC_BYTES.inc(batch.size_bytes)
         for topic, count in topics(batch.records).items():
             metrics.CDC_ROWS.labels(topic).inc(count)
+        self._losses.published(batch.losses)
         self._rows += batch.rows
         if batch.commit_ts_ms:
             self._commit_ts_ms = batch.commit_ts_ms

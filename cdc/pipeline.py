@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from cdc.meter import Meter
 from cdc.session import Opener, Session
 from ops import service
@@ -35,6 +37,7 @@ class Pipeline:
         self._opener = Opener(settings, stop)
         self._meter = Meter()
         health.details = self._meter.details
+        threading.Thread(target=self._announce_stop, name="stop-announcer", daemon=True).start()
 
     def run(self) -> None:
         """One session, until the stop or an error. Raises `TidemarkError`."""
@@ -52,7 +55,7 @@ class Pipeline:
     def _publish(self, session: Session) -> None:
         for batch in session.batches():
             reached("after_read")
-            self._health.up()
+            self._health.beat()
             reached("before_publish")
             with self._meter.publishing(batch):
                 position = session.publish(batch)
@@ -60,4 +63,15 @@ class Pipeline:
             self._meter.moved(position)
             self._opener.share = min(1.0, self._opener.share * 2)
             if self._stop.requested:
-                return
+                break
+            self._health.up()
+        self._stopping()
+
+    def _announce_stop(self) -> None:
+        while not self._stop.wait(60):
+            pass
+        self._stopping()
+
+    def _stopping(self) -> None:
+        if self._stop.requested:
+            self._health.down("stopping", "stopping")

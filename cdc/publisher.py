@@ -230,8 +230,9 @@ class Publisher:
         try:
             self._producer.purge()
             self._producer.flush(_CLOSE_S)
-        except KafkaException as error:
-            # A fatal error is raised again by every call; it has been dealt with where it came first.
+        except (KafkaException, SystemError) as error:
+            # A fatal error is raised again by every call; it has been dealt with where it came first. confluent-kafka
+            # 2.16 can lose that exception on the way: "flush returned NULL without setting an exception".
             _log.debug("close failed", action="close_failed", reason=str(error))
 
     def __enter__(self) -> Self:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cdc.last_seq import highest_seq
+from cdc.definitions import read_layouts
+from cdc.inventory import tables
+from cdc.own_topics import OwnTopics
 from cdc.position_store import Instance, PositionStore, Stored
 from cdc.publisher import Publisher
+from cdc.route import TableFilter
 from cdc.server import Server, asking
 from cdc.start import first_position
 from cdc.topics import Topics
@@ -27,10 +30,12 @@ def reset(settings: Settings, to: str) -> Stored:
         publisher.open()
         old = store.read().position
         publisher.claim()
-        highest = max(old.seq if old else 0, highest_seq(settings, topics.of_source()))
         connection = connect(settings.source)
         try:
             with asking(settings.source.where):
+                found = tables(connection, TableFilter(settings.cdc.tables, settings.cdc.exclude))
+                own = OwnTopics(settings, topics, found=found, known=read_layouts(settings), position=old)
+                highest = max(old.seq if old else 0, own.highest_seq())
                 position = first_position(connection, Server.ask(connection), to, highest_seq=highest)
         finally:
             connection.close()

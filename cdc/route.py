@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from schemas import names
+from schemas.table import full_name, plain
 
 #: MySQL's own; their tables change without anybody's doing, and some have engines that never reach the binlog.
 SYSTEM_SCHEMAS = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
@@ -22,12 +23,12 @@ class TableFilter:
         """True if the patterns want the table. System schemas never match, whatever the pattern."""
         if db.lower() in SYSTEM_SCHEMAS:
             return False
-        full_name = f"{db}.{table}"
-        return _any(full_name, self._tables) and not _any(full_name, self._exclude)
+        name = f"{db}.{table}"
+        return _any(name, self._tables) and not _any(name, self._exclude)
 
 
-def _any(full_name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(full_name, pattern) for pattern in patterns)
+def _any(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 class TableRouter:
@@ -54,11 +55,15 @@ class TableRouter:
         self._refused: set[str] = set()
         self._captured: dict[tuple[str, str], bool] = {}
 
+    def wants(self, db: str, table: str) -> bool:
+        """True if the table matches the patterns, whatever was found against it."""
+        return self._wanted.matches(db, table)
+
     def captures(self, db: str, table: str) -> bool:
         """True if the table's rows are wanted: it matches the patterns, and nothing was found against it."""
         known = self._captured.get((db, table))
         if known is None:
-            known = self._wanted.matches(db, table) and f"{db}.{table}" not in self._refused
+            known = self.wants(db, table) and plain(db) and full_name(db, table) not in self._refused
             self._captured[db, table] = known
         return known
 
@@ -69,10 +74,10 @@ class TableRouter:
 
     def topic(self, db: str, table: str) -> str:
         """The table's topic. Who comes second with a name that Kafka takes for the same gets a hashed one."""
-        full_name = f"{db}.{table}"
-        if full_name not in self._topics:
-            self._topics[full_name] = names.topic(self._source, db, table, taken=frozenset(self._topics.values()))
-        return self._topics[full_name]
+        name = full_name(db, table)
+        if name not in self._topics:
+            self._topics[name] = names.topic(self._source, db, table, taken=frozenset(self._topics.values()))
+        return self._topics[name]
 
     def partitions(self, topic: str) -> int:
         """The topic's partition count, pinned from the first use on."""

@@ -12,9 +12,9 @@ from cdc.check_position import resumable
 from cdc.checks import Inspected, inspect, server_id, wanted_tables
 from cdc.ddl import DdlPolicy
 from cdc.definition import Definition
-from cdc.definitions import read_definitions
+from cdc.definitions import read_definitions, read_layouts
 from cdc.inventory import definitions
-from cdc.last_seq import highest_seq
+from cdc.own_topics import OwnTopics
 from cdc.position_store import Instance, PositionStore, Stored
 from cdc.publisher import Publisher
 from cdc.route import TableRouter
@@ -23,12 +23,11 @@ from cdc.source.engine import chosen, open_source
 from cdc.source.seam import Batch, ChangeSource
 from cdc.start import first_position
 from cdc.topics import Topics
-from ops.catalog import Catalog
 from ops.log import logger
 from ops.mysql import connect, connect_args
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import FencedError
+from schemas.errors import FencedError, PositionLostError
 from schemas.position import Position
 from schemas.table import Table
 
@@ -96,9 +95,9 @@ class Opener:
         stack.callback(connection.close)
         inspected = inspect(connection, settings, own_id=own_id)
         inspected.enforce()
+        known = read_layouts(settings)
         with asking(settings.source.where):
-            start = self._position(connection, inspected, stored)
-        known = self._known()
+            start = self._position(connection, inspected, stored, known)
         router = self._router(inspected, known, start)
         self._create_topics(inspected, router, start)
         policy = DdlPolicy(settings, router, known=known, stored=read_definitions(settings), look=self._look)
@@ -108,9 +107,13 @@ class Opener:
             source=source, publisher=publisher, router=router, topics=self._topics, policy=policy, start=start
         )
 
-    def _position(self, connection: Connection, inspected: Inspected, stored: Stored) -> Position:
+    def _position(
+        self, connection: Connection, inspected: Inspected, stored: Stored, known: Mapping[str, Table]
+    ) -> Position:
         settings = self._settings
+        own = OwnTopics(settings, self._topics, found=inspected.tables, known=known, position=stored.position)
         if stored.position is not None:
+            own.check_described()
             return resumable(
                 connection,
                 inspected.server,
@@ -118,8 +121,14 @@ class Opener:
                 where=settings.source.where,
                 wanted=lambda: not self._stop.requested,
             )
-        highest = highest_seq(settings, self._topics.of_source())
-        position = first_position(connection, inspected.server, settings.cdc.start, highest_seq=highest)
+        if own.highest_seq():
+            raise PositionLostError(
+                f"no position of source {settings.source.name} is stored, though its topics hold events",
+                where=f"topic {self._store.topic} on {settings.kafka.bootstrap_servers}",
+                hint="Restore the topic from a backup; or say where to go on: `tidemark cdc position reset --to …`, "
+                "and rewrite the rows that changed between the last event and there.",
+            )
+        position = first_position(connection, inspected.server, settings.cdc.start, highest_seq=0)
         _log.warning(
             "this source starts for the first time: rows that were there before are not captured until they change",
             action="first_start",
@@ -149,11 +158,6 @@ class Opener:
         captured = [table for table in inspected.tables if router.captures(table.db, table.name)]
         topics = sorted({router.topic(table.db, table.name) for table in captured})
         self._topics.ensure({name: router.partitions(name) for name in topics}, pinned=start.partitions)
-
-    def _known(self) -> dict[str, Table]:
-        with Catalog(self._settings, f"{self._settings.source.name}-cdc-catalog") as catalog:
-            catalog.refresh()
-            return dict(catalog.latest)
 
     def _router(self, inspected: Inspected, known: dict[str, Table], start: Position) -> TableRouter:
         router = TableRouter(

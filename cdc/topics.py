@@ -8,16 +8,17 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from ops.kafka import admin, translate
+from ops.kafka import admin, answer, translate
 from ops.log import logger
 from ops.settings import KafkaSettings
 from schemas import names
-from schemas.errors import ConfigError, TidemarkError, TopicMismatchError
+from schemas.errors import ConfigError, TopicMismatchError
 
 _log = logger(__name__)
 
 _DAY_MS = 86_400_000
 _TIMEOUT_S = 5
+_BAD_SHAPE = (KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.INVALID_PARTITIONS)
 _SEGMENT_BYTES = 1 << 20  # the smallest that Kafka 4 accepts (KIP-1030)
 
 #: So that an index can be rebuilt from the topic alone, and the audit finds every event of the last day.
@@ -113,22 +114,17 @@ class Topics:
         if not topics:
             return
         for name, future in self._admin.create_topics(topics, request_timeout=_TIMEOUT_S).items():
+            where = f"topic {name} on {self._settings.bootstrap_servers}"
             try:
-                future.result(_TIMEOUT_S * 2)
+                answer(future, _TIMEOUT_S, where, expected=(KafkaError.TOPIC_ALREADY_EXISTS, *_BAD_SHAPE))
                 _log.info("topic created", action="topic_created", topic=name)
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise self._not_created(name, error) from error
-
-    def _not_created(self, topic: str, error: KafkaException) -> TidemarkError:
-        where = f"topic {topic} on {self._settings.bootstrap_servers}"
-        if error.args[0].code() in (KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.INVALID_PARTITIONS):
-            return ConfigError(
-                f"Kafka refuses to create the topic: {error.args[0].str()}",
-                where=where,
-                hint="Set [kafka] replication_factor and partitions to what the cluster can hold.",
-            )
-        return translate(error, where)
+                if error.args[0].code() in _BAD_SHAPE:
+                    raise ConfigError(
+                        f"Kafka refuses to create the topic: {error.args[0].str()}",
+                        where=where,
+                        hint="Set [kafka] replication_factor and partitions to what the cluster can hold.",
+                    ) from error
 
     def _mismatch(self, topic: str, *, found: int, pinned: int) -> TopicMismatchError:
         return TopicMismatchError(

@@ -12,6 +12,12 @@ CDC_TRANSACTION = Histogram("tidemark_cdc_publish_seconds", "One Kafka transacti
 CDC_LAST_COMMIT = Gauge("tidemark_cdc_last_event_timestamp_seconds", "Commit time of the last event published")
 CDC_LAST_PROGRESS = Gauge("tidemark_cdc_last_progress_timestamp_seconds", "When the position last moved")
 CDC_DDL_IGNORED = Counter("tidemark_cdc_ddl_ignored", "Statements that documents do not show, by choice", ["table"])
+CDC_OMITTED_COLUMNS = Counter(
+    "tidemark_cdc_omitted_columns", "Columns left out of events that would be too large", ["table"]
+)
+CDC_UNDECODABLE_VALUES = Counter(
+    "tidemark_cdc_undecodable_values", "Values published as base64, being no text in their character set", ["table"]
+)
 CDC_RESTARTS = Counter("tidemark_cdc_restarts", "Sessions begun again after a lost connection")
 
 SINK_ITEMS = Counter("tidemark_sink_items", "Bulk items by outcome", ["index", "outcome"])

@@ -67,7 +67,7 @@ def _once(stop: Stop, health: Health, body: Body) -> None:
     try:
         body(stop, health)
     except TidemarkError as error:
-        health.down(str(error))
+        health.down(str(error), "stopping" if stop.requested else "running")
         raise
 
 

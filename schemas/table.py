@@ -87,7 +87,7 @@ class Table:
     @property
     def full_name(self) -> str:
         """`database.table`, as the configuration and reports write it."""
-        return f"{self.db}.{self.name}"
+        return full_name(self.db, self.name)
 
     def same_layout(self, other: Table) -> bool:
         """True if rows of both decode alike and have the same key."""
@@ -117,6 +117,18 @@ class Table:
             primary_key=tuple(record["primary_key"]),
             columns=tuple(Column.from_json(column) for column in record["columns"]),
         )
+
+
+def plain(db: str) -> bool:
+    """True if `database.table` can be told apart; nothing is captured of other databases."""
+    return "." not in db and "`" not in db
+
+
+def full_name(db: str, table: str = "") -> str:
+    """`database.table`, or a database's name: its end is the first dot. Of a database that is not plain, quoted."""
+    if not plain(db):
+        return ".".join("`" + name.replace("`", "``") + "`" for name in (db, table) if name)
+    return f"{db}.{table}" if table else db
 
 
 def check_format(record: Mapping[str, Any], what: str, newest: int = FORMAT) -> None:

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-import queue
+import random
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass, field
 
 from schemas.errors import TidemarkError
-from sink.patience import until_done
 from sink.trouble import Fault, Troubles
+
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 10.0
 
 Chore = Callable[[], None]
 
 
+@dataclass(slots=True)
+class _Line:
+    """The chores of one place, in order. `due`: when the first may be tried, monotonic."""
+
+    chores: deque[tuple[str, Chore]] = field(default_factory=deque)
+    due: float = 0.0
+    failures: int = 0
+
+
 class Chores:
-    """One thread that does one thing after the other, each until it works."""
+    """One thread that tries one thing after the other. What fails is tried again after all the others."""
 
     def __init__(self, troubles: Troubles, fault: Fault) -> None:
         self._troubles = troubles
         self._fault = fault
         self._closing = threading.Event()
-        self._queue: queue.SimpleQueue[tuple[str, Chore] | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._lines: dict[str, _Line] = {}
         self._thread = threading.Thread(target=self._run, name="chores", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, name: str, chore: Chore) -> None:
-        """Have it done; it is called again after a retryable error, every other one ends the service."""
-        self._queue.put((name, chore))
+    def submit(self, place: str, name: str, chore: Chore) -> None:
+        """Have it done, after what was submitted for the same place before.
+
+        It is called again after a retryable error; every other one ends the service.
+        """
+        with self._changed:
+            self._lines.setdefault(place, _Line()).chores.append((name, chore))
+            self._changed.notify()
 
     @property
     def closing(self) -> bool:
@@ -37,16 +56,44 @@ class Chores:
 
     def close(self, timeout_s: float) -> None:
         self._closing.set()
-        self._queue.put(None)
+        with self._changed:
+            self._changed.notify()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
         try:
-            while (entry := self._queue.get()) is not None and not self.closing:
-                name, chore = entry
-                until_done(self._closing, partial(self._attempt, name, chore))
+            while (place := self._next()) is not None:
+                name, chore = self._lines[place].chores[0]
+                done = self._attempt(name, chore)
+                self._put_back(place, done=done)
         except BaseException as error:  # noqa: BLE001  a side task's death ends the service, whatever it died of
             self._fault.set(error)
+
+    def _next(self) -> str | None:
+        """Wait for the place that has waited longest of those that are due; None when closing."""
+        with self._changed:
+            while not self.closing:
+                now = time.monotonic()
+                for place, line in self._lines.items():
+                    if line.due <= now:
+                        return place
+                soonest = min((line.due - now for line in self._lines.values()), default=None)
+                self._changed.wait(soonest)
+            return None
+
+    def _put_back(self, place: str, *, done: bool) -> None:
+        """At the end of all places, if something is left to do there."""
+        with self._changed:
+            line = self._lines.pop(place)
+            if done:
+                line.chores.popleft()
+                line.failures, line.due = 0, 0.0
+            else:
+                longest_s = min(_FIRST_WAIT_S * 2**line.failures, _LONGEST_WAIT_S)
+                line.failures = min(line.failures + 1, 30)
+                line.due = time.monotonic() + random.uniform(0, longest_s)  # noqa: S311  spreads, hides nothing
+            if line.chores:
+                self._lines[place] = line
 
     def _attempt(self, name: str, chore: Chore) -> bool:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -75,23 +75,27 @@ class DeadLetters:
     def __init__(self, settings: Settings, client_id: str) -> None:
         self._where = settings.kafka.bootstrap_servers
         self._topic = deadletter_topic(settings.source.name)
-        self._producer = producer(settings.kafka, client_id)
+        self._kafka = settings.kafka
+        self._client_id = client_id
+        self._lock = threading.Lock()
+        self._producer = self._new()
+
+    def _new(self) -> Producer:
+        # A broker refuses a batch as a whole: alone in its batch, a letter that is too large takes no other with it.
+        return producer(self._kafka, self._client_id, batch_num_messages=1)
 
     def write(self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool]) -> None:
         """Write all of them and wait until every one is acknowledged by all in-sync replicas.
 
-        Raises `UnreachableError` if Kafka does not take them, or `wanted` turns false; then all are written again.
+        One that is too large for Kafka goes without its event. Raises `UnreachableError` if Kafka does not take them,
+        or `wanted` turns false; then all are written again.
         """
-        batch = _Batch(len(letters))
-        try:
-            for letter in letters:
-                self._produce(letter, batch)
-            while batch.open and wanted():
-                self._producer.poll(0.2)
-        except (KafkaException, BufferError) as error:
-            raise UnreachableError(f"dead letter not written: {error}", where=self._where) from error
-        if batch.open or batch.error:
-            raise UnreachableError(f"dead letter not written: {batch.error or 'stopping'}", where=self._where)
+        too_large = self._deliver(letters, wanted)
+        if too_large:
+            # All of them: the newest letter of a key has to be the last one.
+            shorter = [_without_event(letter) if n in too_large else letter for n, letter in enumerate(letters)]
+            if self._deliver(shorter, wanted):
+                raise UnreachableError("dead letter not written: too large even without its event", where=self._where)
         for letter in letters:
             metrics.SINK_DEAD_LETTERS.labels(letter.type).inc()
             _log.error(
@@ -104,21 +108,52 @@ class DeadLetters:
                 type=letter.type,
             )
 
-    def _produce(self, letter: DeadLetter, batch: _Batch) -> None:
+    def _deliver(self, letters: Sequence[DeadLetter], wanted: Callable[[], bool]) -> set[int]:
+        """Those that are too large, by their places; all others are safe."""
+        sender, batch = self._producer, _Batch(len(letters))
         try:
-            self._send(letter, batch)
+            for number, letter in enumerate(letters):
+                self._send(sender, number, letter, batch)
+            while batch.open and wanted():
+                sender.poll(0.2)
+        except (KafkaException, BufferError) as error:
+            if isinstance(error, KafkaException) and _is_fatal(error.args[0]):
+                self._replace(sender)
+            raise UnreachableError(f"dead letter not written: {error}", where=self._where) from error
+        if batch.error and _is_fatal(batch.error):
+            self._replace(sender)
+        if batch.open or batch.error:
+            raise UnreachableError(f"dead letter not written: {batch.error or 'stopping'}", where=self._where)
+        return batch.too_large
+
+    def _send(self, sender: Producer, number: int, letter: DeadLetter, batch: _Batch) -> None:
+        def done(error: KafkaError | None, _message: Message | Any) -> None:
+            batch.done(number, error)
+
+        try:
+            sender.produce(self._topic, letter.model_dump_json().encode(), key=letter.record_key(), on_delivery=done)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise
-            # Quoting can more than double an event; its place in the topic is in the letter all the same.
-            self._send(letter.model_copy(update={"value": None, "reason": f"(event left out) {letter.reason}"}), batch)
+            done(error.args[0], None)
 
-    def _send(self, letter: DeadLetter, batch: _Batch) -> None:
-        value = letter.model_dump_json().encode()
-        self._producer.produce(self._topic, value, key=letter.record_key(), on_delivery=batch.done)
+    def _replace(self, broken: Producer) -> None:
+        """A producer that has reported a fatal error does nothing any more."""
+        with self._lock:
+            if self._producer is broken:
+                self._producer = self._new()
 
     def close(self) -> None:
         self._producer.flush(1)
+
+
+def _is_fatal(error: KafkaError) -> bool:
+    return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001  librdkafka's local errors begin so
+
+
+def _without_event(letter: DeadLetter) -> DeadLetter:
+    # Quoting can more than double an event; its place in the topic is in the letter all the same.
+    return letter.model_copy(update={"value": None, "reason": f"(event left out) {letter.reason}"})
 
 
 class _Batch:
@@ -128,8 +163,12 @@ class _Batch:
         self._lock = threading.Lock()
         self.open = count
         self.error: KafkaError | None = None
+        self.too_large: set[int] = set()
 
-    def done(self, error: KafkaError | None, _message: Message | Any) -> None:
+    def done(self, number: int, error: KafkaError | None) -> None:
         with self._lock:
             self.open -= 1
-            self.error = self.error or error
+            if error and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                self.too_large.add(number)
+            elif error:
+                self.error = self.error if self.error and _is_fatal(self.error) else error

@@ -153,7 +153,7 @@ class Sink:
                 )
             part.vacant = True
 
-        self._chores.submit(f"first look at {part.alias}", look)
+        self._chores.submit(part.where, f"first look at {part.alias} for {part.where}", look)
 
     def _sweep(self, part: Part, below: int, done: Callable[[], None]) -> None:
         def wanted() -> bool:
@@ -171,7 +171,7 @@ class Sink:
                 _log.info("a barrier was applied", action="barrier", partition=part.where, below=str(below))
                 done()
 
-        self._chores.submit(f"barrier in {part.where}", sweep)
+        self._chores.submit(part.where, f"barrier in {part.where}", sweep)
 
     def _tell(self) -> None:
         reason = self._troubles.reason

@@ -163,9 +163,10 @@ class Watcher:
                 self._indices.verify(known.alias)
             self._refuse_if_committed(client, table, topic_id)
             index = self._indices.create(table)
-            _log.info("index made", action="index_created", table=table.full_name, index=index.name)
-        else:
-            index = self._follow(catalog, index, table)
+            if index.created:
+                _log.info("index made", action="index_created", table=table.full_name, index=index.name)
+        # Another sink may have been faster, and have known less.
+        index = self._follow(catalog, index, table)
         return Target(
             table=table.full_name,
             topic=table.topic,

@@ -1,4 +1,4 @@
-"""The same servers from `docker-compose.yml`, for machines that have an engine."""
+"""The whole environment from `docker-compose.yml`, for machines that have an engine."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PORTS = {"mysql": 13306, "kafka": 19092, "elasticsearch": 19200}
 
 
 def up() -> None:
-    """Start the three servers; returns when their health checks pass."""
-    _compose(["up", "--detach", "--wait", *SERVERS])
+    """Start the whole environment, tidemark's services too; returns when all health checks pass."""
+    _compose(["up", "--detach", "--wait"])
 
 
 def down(*, wipe: bool) -> None:

@@ -30,6 +30,9 @@ class TestRouter:
     only: frozenset[str] = frozenset()
     count: int = 3
 
+    def wants(self, db: str, table: str) -> bool:
+        return self.captures(db, table)
+
     def captures(self, db: str, table: str) -> bool:
         return db == self.db and (not self.only or table in self.only)
 

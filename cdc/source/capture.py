@@ -117,5 +117,6 @@ def _check(name: TableName, layout: Layout) -> None:
     if not layout.primary_key:
         raise UnsafeError(
             f"the captured table {full_name} has no primary key",
-            hint=f"ALTER TABLE `{name.db}`.`{name.table}` ADD PRIMARY KEY (…), or exclude it in [cdc] exclude.",
+            hint=f"ALTER TABLE `{name.db}`.`{name.table}` ADD PRIMARY KEY (…). Rows from before it had one cannot be "
+            "captured: name it in [cdc] exclude until the position is past them.",
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from cdc.source.capture import Captured, Tables
 from cdc.source.envelope import Envelope, Origin, Seq
+from cdc.source.losses import Losses
 from cdc.source.query import Query, parse_query
 from cdc.source.refusal import incident, rolled_back, statement_format, unsupported, xa_rows
 from cdc.source.rows import NO_TABLE, OPS, parse_head
@@ -102,6 +103,7 @@ class Decoder:
         self._prepared: set[str] = set()
         self._checksum: bool | None = None  # unknown until the first FORMAT_DESCRIPTION
         self._version = NEWEST
+        self._losses = Losses()
         self._records: list[Record] = []
         self._rows_taken = self._bytes = self._commit_us = 0
         self._moved = False
@@ -271,7 +273,8 @@ class Decoder:
         self, event: Event, at: int, captured: Captured, transaction: Transaction, published: int | None
     ) -> Iterator[Batch]:
         op = OPS[event.type]
-        envelope = Envelope(captured, self._origin(event, transaction), self._seq, self._limits.event_bytes)
+        origin = self._origin(event, transaction)
+        envelope = Envelope(captured, origin, self._seq, self._limits.event_bytes, self._losses)
         for number, change in enumerate(captured.rows.rows(event.body, at, op)):
             if published is None or number < published:
                 envelope.pass_over(change, op)
@@ -368,6 +371,7 @@ class Decoder:
             rows=self._rows_taken,
             size_bytes=self._bytes,
             commit_ts_ms=commit_us // 1000,
+            losses=self._losses.take(),
         )
         self._tables.new.clear()
         self._start_batch()

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import orjson
 
 from cdc.source.capture import Captured
+from cdc.source.losses import Losses
 from cdc.source.rows import RowChange, RowOp, Values
-from cdc.source.seam import Record
+from cdc.source.seam import LossKind, Record
 from cdc.source.transaction import Coordinates, Transaction
 from schemas.event import CONNECTOR, NEW_KEY_HEADER, OLD_KEY_HEADER, SEQ_HEADER, VERSION
 from schemas.key import BARRIER_KEY
@@ -69,15 +70,16 @@ class _Row(NamedTuple):
 
 
 class Envelope:
-    """Makes the records of one rows event."""
+    """Makes the records of one rows event. `losses` is told what they cannot carry as it was."""
 
-    def __init__(self, captured: Captured, origin: Origin, seq: Seq, max_event_bytes: int) -> None:
+    def __init__(self, captured: Captured, origin: Origin, seq: Seq, max_event_bytes: int, losses: Losses) -> None:
         table = captured.table
         self._captured = captured
         self._table = table.full_name
         self._topic = table.topic
         self._seq = seq
         self._limit = max_event_bytes
+        self._losses = losses
         self._transaction = origin.transaction
         self._source, self._thread = origin.source(table.db, table.name, table.version)
         self._id = b'},"transaction":{"id":%b,"total_order":' % orjson.dumps(origin.transaction.id)
@@ -87,6 +89,8 @@ class Envelope:
     def records(self, change: RowChange, number: int, op: RowOp) -> Iterator[Record]:
         """One row change as records: one, two with the tombstone of a delete, three if its key changed."""
         row = _Row(number, op, *change)
+        if row.undecodable:
+            self._losses.add(LossKind.UNDECODABLE, self._table, row.undecodable)
         if op == "u":
             old_key, key = self._captured.key(row.before or {}), self._captured.key(row.after or {})
             if old_key != key:
@@ -119,11 +123,13 @@ class Envelope:
 
     def _smaller(self, row: _Row, numbers: _Numbers, excess: int) -> bytes:
         value = b""
+        omitted: tuple[str, ...] = ()
         for omitted in _omissions(row, self._captured.table.primary_key, excess):
             smaller = row._replace(before=_without(row.before, omitted), after=_without(row.after, omitted))
             value = self._value(smaller, numbers, omitted)
             if len(value) <= self._limit:
                 break
+        self._losses.add(LossKind.OMITTED, self._table, omitted)
         return value
 
     def _value(self, row: _Row, numbers: _Numbers, omitted: tuple[str, ...] = ()) -> bytes:

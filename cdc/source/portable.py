@@ -98,6 +98,8 @@ class PortableSource:
             if timer.due(decoder, waiting=raw is not None) and (rest := decoder.take()):
                 yield rest
                 timer.restart()
+        if rest := decoder.take():
+            yield rest
 
 
 class _Timer:

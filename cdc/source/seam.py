@@ -42,6 +42,23 @@ class Ddl:
     pos: int
 
 
+class LossKind(StrEnum):
+    """Why an event does not carry a column as it was."""
+
+    OMITTED = "omitted"  # the event would be too large
+    UNDECODABLE = "undecodable"  # no text in the column's character set: base64 instead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What a batch's events of one table could not carry as it was. `count`: columns, summed over the events."""
+
+    kind: LossKind
+    table: str
+    columns: tuple[str, ...]
+    count: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Events in source order and the position after them; both are published in one Kafka transaction.
@@ -49,6 +66,7 @@ class Batch:
     `tables`: layouts seen for the first time, to be made known no later than the events that use them.
     `ddl`: a statement that ended the batch; it is dealt with after the batch is published.
     `rows`: row changes in the batch; `commit_ts_ms`: the newest commit time in it, 0 if there is none.
+    `losses`: what its events could not carry as it was.
     """
 
     records: Sequence[Record]
@@ -58,10 +76,14 @@ class Batch:
     rows: int = 0
     size_bytes: int = 0
     commit_ts_ms: int = 0
+    losses: Sequence[Loss] = ()
 
 
 class Router(Protocol):
     """Which tables are captured, and where their events go."""
+
+    def wants(self, db: str, table: str) -> bool:
+        """True if the table would be captured, were nothing found against it."""
 
     def captures(self, db: str, table: str) -> bool:
         """True if the table's rows are wanted."""

@@ -9,7 +9,7 @@ from cdc.source.envelope import Origin, Seq, barrier
 from cdc.source.query import Query
 from cdc.source.seam import Ddl, DdlKind, Record, Router
 from cdc.source.statement import Kind, Statement
-from schemas.table import Table
+from schemas.table import Table, full_name
 
 _KINDS = {Kind.EMPTIED: DdlKind.EMPTIED, Kind.DATABASE_EMPTIED: DdlKind.EMPTIED, Kind.REPLACED: DdlKind.REPLACED}
 
@@ -24,10 +24,10 @@ class TableChanges:
         self._fold = fold_names
 
     def ddl(self, query: Query, statement: Statement, origin: Origin) -> Ddl | None:
-        """What the pipeline has to look after; None if no captured table can have changed."""
+        """What the pipeline has to look after; None if no wanted table, refused or not, can have changed."""
         if statement.kind is Kind.HARMLESS or not self._concerns(statement):
             return None
-        named = tuple(f"{db}.{table}" if table else db for db, table in statement.tables)
+        named = tuple(full_name(db, table) for db, table in statement.tables)
         return Ddl(
             kind=self._kind(statement),
             db=query.db,
@@ -57,31 +57,30 @@ class TableChanges:
         written = set(query.updated_dbs)
         if written - {db for db, _ in statement.tables}:
             return False
+        known = (table for table in self._tables.known.values() if table.db in written)
         return not any(self._router.captures(db, table) for db, table in statement.tables) and not any(
-            table.db in written for table in self._captured()
+            self._router.captures(table.db, table.name) for table in known
         )
 
     def _concerns(self, statement: Statement) -> bool:
         if statement.kind is Kind.DATABASE_EMPTIED or not statement.tables:
             return True
         names = {*statement.tables, *(self._name(*table) for table in statement.tables)}
-        return any(self._router.captures(*name) for name in names)
+        return any(self._router.wants(*name) for name in names)
 
     def _kind(self, statement: Statement) -> DdlKind:
         if statement.kind is Kind.RENAMED:
             onto = statement.tables[1::2]
-            return DdlKind.REPLACED if any(self._router.captures(*table) for table in onto) else DdlKind.OTHER
+            return DdlKind.REPLACED if any(self._router.wants(*table) for table in onto) else DdlKind.OTHER
         return _KINDS.get(statement.kind, DdlKind.OTHER)
 
     def _emptied(self, statement: Statement) -> Iterator[Table]:
         whole = statement.kind is Kind.DATABASE_EMPTIED
         named = {self._name(db, "" if whole else table) for db, table in statement.tables}
-        for table in self._captured():
-            if self._name(table.db, "" if whole else table.name) in named:
+        for table in self._tables.known.values():
+            wanted = self._router.wants(table.db, table.name)  # one that is refused by now has documents all the same
+            if wanted and self._name(table.db, "" if whole else table.name) in named:
                 yield table
-
-    def _captured(self) -> Iterator[Table]:
-        return (table for table in self._tables.known.values() if self._router.captures(table.db, table.name))
 
     def _name(self, db: str, table: str) -> tuple[str, str]:
         return (db.lower(), table.lower()) if self._fold() else (db, table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cdc.definitions import read_definitions
 from cdc_process import execute
 from runner import until
 from topic import Record, read_topics
@@ -141,3 +142,77 @@ def test_a_table_made_from_a_select(running, start, mysql, table) -> None:
     until(lambda: len(rows(settings, table, "copy")) >= 2, "the copied rows")
     assert process.stop() == 0, process.said
     assert [row["id"] for row in rows(settings, table, "t", "copy")] == [1, 2, 1, 2]
+
+
+def test_a_database_with_a_dot_in_its_name_is_refused_and_disturbs_nobody(
+    cdc_settings, start, stored, mysql, table
+) -> None:
+    settings = cdc_settings(cdc={"tables": [f"{table}.*", f"{table}.y.*"]})
+    with mysql.connect(database=table) as connection:
+        execute(connection, "CREATE TABLE `y.z` (id INT PRIMARY KEY)", f"CREATE DATABASE `{table}.y`")
+        try:
+            execute(connection, f"CREATE TABLE `{table}.y`.z (id INT PRIMARY KEY, other INT)")
+            process = start(settings)
+            until(lambda: stored(settings).position, "the first position")
+            execute(connection, f"INSERT INTO `{table}.y`.z VALUES (1, 1)", "INSERT INTO `y.z` VALUES (2)")
+            execute(connection, f"CREATE TABLE `{table}.y`.late (id INT PRIMARY KEY)", f"TRUNCATE `{table}.y`.z")
+            process.await_said("`.`late` is not captured")
+            execute(connection, f"DROP TABLE `{table}.y`.z", "INSERT INTO `y.z` VALUES (3)")
+        finally:
+            execute(connection, f"DROP DATABASE `{table}.y`")
+        execute(connection, "INSERT INTO `y.z` VALUES (4)")
+    until(lambda: len(events(settings, table, "y-2ez")) == 3, "three rows")
+    assert process.stop() == 0, process.said
+    assert [row["id"] for row in rows(settings, table, "y-2ez")] == [2, 3, 4]
+    assert f"`{table}.y`.`z` is not captured" in process.said
+    assert f"{table}.y.z" in read_definitions(settings)
+
+
+def test_a_captured_table_that_loses_its_key_while_cdc_is_down_loses_nothing(
+    running, cdc_settings, start, mysql, table
+) -> None:
+    settings, process = running
+    with mysql.connect(database=table) as connection:
+        execute(connection, "CREATE TABLE mark (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1, 1)")
+        until(lambda: len(rows(settings, table)) == 1, "the first row")
+        assert process.stop() == 0, process.said
+        execute(
+            connection, "INSERT INTO t VALUES (2, 2)", "DELETE FROM t WHERE id = 1", "ALTER TABLE t DROP PRIMARY KEY"
+        )
+        again = start(settings)
+        assert again.wait() == 6, again.said
+        assert f"ALTER TABLE `{table}`.`t` ADD PRIMARY KEY" in again.said
+        execute(connection, "ALTER TABLE t ADD PRIMARY KEY (id)", "INSERT INTO t VALUES (3, 3)")
+        last = start(settings)
+        until(lambda: len(events(settings, table)) == 4, "all changes")
+        assert last.stop() == 0, last.said
+    assert sorted((e.key["id"], e.value["op"]) for e in events(settings, table)) == [
+        (1, "c"),
+        (1, "d"),
+        (2, "c"),
+        (3, "c"),
+    ]
+
+
+def test_a_refused_table_is_captured_from_its_key_on(running, cdc_settings, start, mysql, table) -> None:
+    settings, process = running
+    with mysql.connect(database=table) as connection:
+        execute(connection, "CREATE TABLE mark (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1, 1)")
+        until(lambda: len(rows(settings, table)) == 1, "the first row")
+        assert process.stop() == 0, process.said
+        execute(connection, "ALTER TABLE t DROP PRIMARY KEY", "INSERT INTO t VALUES (2, 2)")
+        ignoring = start(cdc_settings(cdc={"on_ddl": "ignore"}))
+        ignoring.await_said("ddl_ignored")
+        execute(connection, "CREATE TABLE bare (id INT)", "INSERT INTO mark VALUES (1)")
+        until(lambda: rows(settings, table, "mark"), "what came before")
+        assert ignoring.stop() == 0, ignoring.said
+        last = start(settings)
+        last.await_said("is not captured")
+        execute(connection, "INSERT INTO mark VALUES (2)")
+        until(lambda: len(rows(settings, table, "mark")) == 2, "what came before")
+        execute(connection, "ALTER TABLE t ADD PRIMARY KEY (id)", "INSERT INTO t VALUES (3, 3)")
+        execute(connection, "ALTER TABLE bare ADD PRIMARY KEY (id)", "INSERT INTO bare VALUES (4)")
+        until(lambda: rows(settings, table, "bare"), "the last row")
+        assert last.stop() == 0, last.said
+    assert [row["id"] for row in rows(settings, table, "t", "bare")] == [1, 3, 4]
+    assert "table_readmitted" in last.said

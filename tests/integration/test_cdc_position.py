@@ -5,9 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
 from cdc.last_seq import highest_seq
+from cdc.reset import reset
 from cdc.server import Server, binlog_end
 from cdc.start import first_position
 from cdc.topics import Topics
@@ -37,7 +38,7 @@ def test_the_record_and_the_topics(cdc_settings, start, stored, mysql, table, ka
     assert uuid in position.gtid_set
     assert position.file.startswith("bin.")
     assert position.partitions == {topic: 3}
-    assert highest_seq(settings, Topics(settings.kafka, name).of_source()) == position.seq
+    assert highest_seq(settings, Topics(settings.kafka, name).of_source(), own={topic}) == position.seq
     configs = config_of(kafka.bootstrap_servers, [topic, f"{name}.__positions", f"{name}.__deadletter"])
     assert (
         configs[topic]
@@ -125,7 +126,9 @@ def test_a_topic_deleted_under_a_running_cdc_stops_it(cdc_settings, start, store
     assert "is gone" in running.said
 
 
-def test_seq_grows_over_a_lost_position(cdc_settings, start, stored, mysql, table, kafka) -> None:
+def test_a_lost_position_needs_a_decision_and_seq_grows_over_it(
+    cdc_settings, start, stored, mysql, table, kafka
+) -> None:
     """Somebody deletes the position record: the new epoch begins above everything in the topics."""
     settings = cdc_settings()
     name, topic = settings.source.name, f"{settings.source.name}.{table}.t"
@@ -139,10 +142,58 @@ def test_seq_grows_over_a_lost_position(cdc_settings, start, stored, mysql, tabl
     forget(kafka.bootstrap_servers, f"{name}.__positions")
     assert stored(settings).position is None
     again = start(settings)
-    position = until(lambda: stored(settings).position, "a new position")
-    assert position.seq >> 39 > before >> 39
-    assert again.stop() == 0
-    assert "starts for the first time" in again.said
+    assert again.wait() == 5, again.said
+    assert "position-lost" in again.said
+    assert "tidemark cdc position reset --to" in again.said
+    assert stored(settings).position is None
+    assert reset(settings, "latest").position.seq >> 39 > before >> 39
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (2, 2)")
+    last = start(settings)
+    until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 2, "the second row")
+    assert last.stop() == 0, last.said
+
+
+def test_lost_layouts_stop(cdc_settings, start, stored, mysql, table, kafka) -> None:
+    settings = cdc_settings()
+    topic = f"{settings.source.name}.{table}.t"
+    running = start(settings)
+    until(lambda: stored(settings).position, "the first position")
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+    until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 1, "the row")
+    assert running.stop() == 0
+    client, schema = AdminClient({"bootstrap.servers": kafka.bootstrap_servers}), f"{settings.source.name}.__schema"
+    for future in client.delete_topics([schema]).values():
+        future.result(10)
+    until(lambda: schema not in client.list_topics(timeout=5).topics, "the topic's end")
+    again = start(settings)
+    assert again.wait() == 5, again.said
+    assert f"has no layouts for the events in {topic}" in again.said
+
+
+def test_foreign_topics_that_are_named_like_ours(cdc_settings, start, stored, kafka, table) -> None:
+    settings = cdc_settings()
+    put_foreign(kafka.bootstrap_servers, f"{settings.source.name}.something")
+    running = start(settings)
+    until(lambda: stored(settings).position, "the first position")
+    assert running.stop() == 0
+    assert "foreign_topic" in running.said
+    assert reset(settings, "latest").position is not None
+    other = cdc_settings(f"{settings.source.name}_x")
+    put_foreign(kafka.bootstrap_servers, f"{other.source.name}.{table}.t")
+    refused = start(other)
+    assert refused.wait() == 6, refused.said
+    assert "not a change event" in refused.said
+
+
+def put_foreign(servers: str, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": servers})
+    for future in admin.create_topics([NewTopic(topic, 1)]).values():
+        future.result(10)
+    client = Producer({"bootstrap.servers": servers})
+    client.produce(topic, key=b"k", value=b"not ours")
+    assert client.flush(10) == 0
 
 
 def forget(servers: str, topic: str) -> None:

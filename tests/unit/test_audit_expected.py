@@ -34,6 +34,19 @@ def op(key: str, offset: int, kind: str = "c", *, partition: int = 0, seq: int =
     return Op(key, partition, offset, seq or (offset + 1) * 1024, kind, 7, below)
 
 
+def test_what_is_stored_is_what_comes_back(store: Store) -> None:
+    rows = [
+        (b"", None, 0, 1 << 62, "d"),
+        (bytes(range(256)), b"\x00", 2**31 - 1, 2**63 - 1, "t"),
+        ("\U00010000\uffee'\"\\\n".encode(), b"[null]", -1, -(2**63), "\x00é'\""),
+    ]
+    types = ("BLOB", "BLOB", "INTEGER", "BIGINT", "VARCHAR")
+    store.run("CREATE TABLE kept (a BLOB, b BLOB, c INTEGER, d BIGINT, e VARCHAR)")
+    store.insert("kept", types, list(zip(*rows, strict=True)))
+    store.insert("kept", types, [])
+    assert store.run("SELECT * FROM kept ORDER BY rowid") == rows
+
+
 def test_the_last_operation_counts(store: Store) -> None:
     ops = [op("a", 0), op("b", 1), op("a", 2, "u"), op("b", 3, "d"), op("b", 4, "d", seq=4 * 1024), op("c", 5, "d")]
     expected = sealed(store, [*ops, op("c", 6)])

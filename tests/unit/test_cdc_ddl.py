@@ -172,6 +172,36 @@ def test_a_captured_table_that_can_be_captured_no_longer_stops() -> None:
         world.judge(policy, "ALTER TABLE t DROP PRIMARY KEY", "d.t")
 
 
+def test_a_captured_table_that_is_refused_at_the_start_stops_until_it_is_accepted_once() -> None:
+    world = World()
+    world.judge(world.policy())
+    world.refused = {"d.t": ("has no primary key", "ALTER TABLE …")}
+    for _ in range(2):
+        with pytest.raises(DdlError, match=r"table d\.t .*has no primary key now") as caught:
+            world.policy()
+        assert "ALTER TABLE …" in caught.value.hint
+    world.on_ddl = "ignore"
+    world.judge(world.policy())
+    world.on_ddl = "stop"
+    policy = world.policy()
+    assert not world.router.captures("d", "t")
+    world.judge(policy, "ALTER TABLE t REMOVE PARTITIONING", "d.t", kind=DdlKind.REPLACED)
+    world.refused = {}
+    world.judge(policy, "ALTER TABLE t ADD PRIMARY KEY (id)", "d.t")
+    assert world.router.captures("d", "t")
+    world.refused = {"d.t": ("has no primary key", "")}
+    with pytest.raises(DdlError, match="has no primary key now"):
+        world.policy()
+
+
+def test_a_table_that_never_was_captured_may_be_refused_at_every_start() -> None:
+    world = World()
+    world.refused = {"d.t": ("has no primary key", "")}
+    world.judge(world.policy())
+    world.judge(world.policy())
+    assert world.stored == {}
+
+
 def test_other_tables_statements_change_nothing() -> None:
     world = World()
     policy = world.policy()

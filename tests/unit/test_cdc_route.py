@@ -7,6 +7,7 @@ import time
 import pytest
 
 from cdc.route import SYSTEM_SCHEMAS, TableFilter, TableRouter
+from schemas.table import full_name
 
 
 def router(*tables: str, exclude: tuple[str, ...] = (), **overrides: object) -> TableRouter:
@@ -53,6 +54,22 @@ def test_refused_tables_are_left_out_by_name_and_come_back() -> None:
     assert made.captures("shop", "b")
     made.refuse([])
     assert made.captures("shop", "a")
+
+
+def test_a_database_with_a_dot_in_its_name_is_not_captured() -> None:
+    made = router("*.*")
+    assert made.captures("a", "b.c")
+    assert made.wants("a.b", "c")
+    assert not made.captures("a.b", "c")
+    assert not made.captures("a`b", "c")
+    made.refuse([full_name("a.b", "c")])
+    assert made.captures("a", "b.c")
+
+
+def test_full_names_tell_tables_apart() -> None:
+    named = [("a", "b.c"), ("a.b", "c"), ("a.b", ""), ("a", "b"), ("a", ""), ("`a", "b"), ("a.b.c", "")]
+    assert len({full_name(db, table) for db, table in named}) == len(named)
+    assert full_name("a", "b.c").split(".", 1) == ["a", "b.c"]
 
 
 def test_tables_that_kafka_would_take_for_the_same_get_two_topics() -> None:

@@ -30,6 +30,9 @@ START = Position(gtid_set=f"{SERVER}:1-4", file="bin.000001", pos=4, server_uuid
 
 
 class _Router:
+    def wants(self, db: str, table: str) -> bool:
+        return self.captures(db, table)
+
     def captures(self, db: str, table: str) -> bool:
         return db == "d" and table != "skipped"
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from schemas.errors import ExitCode
@@ -33,18 +34,18 @@ def demo(
     start = time.monotonic()
 
     def say(sentence: str) -> None:
-        console.print(f"[dim]{time.monotonic() - start:6.1f} s[/]  {sentence}")
+        console.print(f"[dim]{time.monotonic() - start:6.1f} s[/]  {escape(sentence)}", soft_wrap=True)
 
     story = Story(folder, say)
     with ExitStack() as after:
         if not keep:
             after.callback(shutil.rmtree, folder, ignore_errors=True)
         keeping = after.enter_context(ExitStack())
-        outcome = story.run(Stack(folder / "stack", report=say), keeping)
+        outcome = story.run(Stack(folder / "stack", report=say), keeping, keep=keep)
         if keep:
             keeping.pop_all()
-            say(f"kept: the servers run on, their data and tidemark.toml are in {folder}")
-            say(f"end them with: tidemark stack down --state-dir {folder / 'stack'}")
+            say(f"kept: servers, services and data; look around with: tidemark status -c {folder}/tidemark.toml")
+            say(f"end it: kill the two processes, then tidemark stack down --wipe --state-dir {folder}/stack")
         else:
             say("stopping the servers")
     _tell(console, outcome, time.monotonic() - start)

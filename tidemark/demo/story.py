@@ -78,8 +78,8 @@ class Story:
         yield
         self.outcome.timings_s[name] = round(time.monotonic() - start, 1)
 
-    def run(self, stack: Stack, keeping: ExitStack) -> Outcome:
-        """Tell it; what `keeping` holds at the end is the caller's to close."""
+    def run(self, stack: Stack, keeping: ExitStack, *, keep: bool) -> Outcome:
+        """Tell it; what `keeping` holds at the end is the caller's to close. With `keep` the services run on."""
         with self._step("stack", "starting MySQL, Kafka and Elasticsearch"):
             keeping.callback(stack.down)
             self.status = stack.up()
@@ -97,7 +97,10 @@ class Story:
         self._repair(config, root, index, services, [*removed, *staled])
         self.outcome.rows = shop.rows + self.outcome.rows
         self.outcome.documents = sum(index.counts(TABLES).values())
-        self._stop(services)
+        if keep:
+            self._say("kept running: " + ", ".join(f"{one.name} (process {one.process.pid})" for one in services))
+        else:
+            self._stop(services)
         return self.outcome
 
     def _root(self, status: StackStatus) -> Any:

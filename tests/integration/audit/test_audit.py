@@ -10,6 +10,9 @@ from confluent_kafka import TopicPartition
 
 from auditing import World, found
 from auditor import queries, requests
+from auditor.repair import repair
+from auditor.run_context import Context
+from schemas.document import fingerprint
 from schemas.errors import UnreachableError
 from schemas.key import document_id, key_text
 from schemas.report import AuditStatus, FindingClass
@@ -144,7 +147,23 @@ def test_a_cdc_that_is_damaged(make_world: MakeWorld) -> None:
         source = world.document(str(number))["_source"]
         world.overwrite(str(number), {**source, "_cdc": {**source["_cdc"], **harm}})
     world.overwrite("x", {**whole, "_cdc": {**whole["_cdc"], "key": "x", "offset": 10**6}})
-    assert found(world.audit())["stale"] == ["4", "5", "6", "7", "8"]
+    assert found(world.audit()) == {"stale": ["4", "5", "6", "7", "8"], "orphan": ["x"]}
+
+
+def test_a_document_past_the_end_of_the_log_or_of_no_partition(make_world: MakeWorld) -> None:
+    world = make_world(audit={"max_repair_share": 1.0})
+    [row, *_] = world.put(*ids(20))
+    world.drop("3")
+    world.sync()
+    [high] = [window.high for window in world.audit().tables[0].windows if window.partition == row.partition]
+    for key, where in {"3": {"offset": high}, "ghost": {"offset": high}, "nowhere": {"partition": 3}}.items():
+        block = {**row.source(world.topic_id)["_cdc"], "key": key, **where}
+        world.overwrite(key, {"text": "x", "_cdc": {**block, "fp": fingerprint(key, block["partition"], high)}})
+    report = world.audit()
+    assert found(report) == {"orphan": ["3", "ghost"], "foreign": ["nowhere"]}
+    assert repair(Context(settings=world.settings), report, apply=True).repaired == 2
+    world.remove("nowhere")
+    assert world.audit().status is AuditStatus.CLEAN
 
 
 ODD_KEYS = [

@@ -211,6 +211,9 @@ def test_an_event_that_is_too_large_loses_its_largest_columns_only(reader: Sourc
     assert created["source"]["omitted"] == ["big"]
     assert updated["before"].keys() == updated["after"].keys() == {"id", "s", "mid"}
     assert all(len(record.value or b"") <= 250_000 for record in seen.records)
+    losses = [loss for batch in seen.batches for loss in batch.losses]
+    assert {(loss.kind, loss.table, loss.columns) for loss in losses} == {("omitted", f"{reader.db}.b", ("big",))}
+    assert sum(loss.count for loss in losses) == 2
     tiny = reader.read(max_event_bytes=2_000).events
     assert tiny[0]["after"] == {"id": 1, "s": "s"}
     assert tiny[0]["source"]["omitted"] == ["big", "mid"]
@@ -285,11 +288,9 @@ def test_a_killed_dump_is_an_error_that_can_be_tried_again(reader: SourceReader)
         batches = source.batches(reader.start)
         reader.sql("INSERT INTO t VALUES (1, 'x')")
         seen = take(batches, lambda seen: bool(seen.records))
-        ((dump,),) = reader.sql(
-            "SELECT p.id FROM information_schema.processlist p WHERE command LIKE 'Binlog Dump%' AND p.id ="
-            " (SELECT MAX(id) FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%')"
-        )
-        reader.sql(f"KILL {dump}")
+        assert source._stream
+        assert source._stream._connection  # others dump from this server too
+        reader.sql(f"KILL {source._stream._connection.thread_id()}")
         with pytest.raises(UnreachableError) as caught:
             take(batches, lambda _: False)
         assert caught.value.retryable

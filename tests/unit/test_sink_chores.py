@@ -1,0 +1,101 @@
+"""Chores: one that fails holds up its own place, and no other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from schemas.errors import UnreachableError, UnsafeError
+from sink.chores import Chores
+from sink.trouble import Fault, Troubles
+
+
+class Bench:
+    """Chores that write down what was done."""
+
+    def __init__(self) -> None:
+        self.troubles, self.fault = Troubles(), Fault()
+        self.chores = Chores(self.troubles, self.fault)
+        self.done: list[str] = []
+        self.stuck = threading.Event()
+        self.stuck.set()
+
+    def submit(self, place: str, name: str, *, fails: bool = False) -> None:
+        def chore() -> None:
+            if fails and self.stuck.is_set():
+                raise UnreachableError("no shard")
+            self.done.append(name)
+
+        self.chores.submit(place, name, chore)
+
+    def until(self, check: Callable[[], object], timeout_s: float = 10) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not check():
+            self.fault.check()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    found = Bench()
+    found.chores.start()
+    yield found
+    found.chores.close(5)
+
+
+def test_one_that_fails_does_not_hold_up_other_places(bench: Bench) -> None:
+    bench.submit("a", "a1", fails=True)
+    bench.until(lambda: bench.troubles.reason)
+    for place in "bcd":
+        bench.submit(place, f"{place}1")
+    bench.until(lambda: len(bench.done) == 3)
+    assert bench.done == ["b1", "c1", "d1"]
+    assert bench.troubles.reason == "a1: no shard"
+    bench.stuck.clear()
+    bench.until(lambda: bench.done[3:] == ["a1"])
+    bench.until(lambda: not bench.troubles.reason)
+
+
+def test_of_one_place_nothing_overtakes(bench: Bench) -> None:
+    bench.submit("a", "a1", fails=True)
+    bench.submit("a", "a2")
+    bench.submit("b", "b1")
+    bench.until(lambda: bench.done == ["b1"])
+    bench.submit("a", "a3", fails=True)
+    time.sleep(0.3)
+    assert bench.done == ["b1"]
+    bench.stuck.clear()
+    bench.until(lambda: bench.done == ["b1", "a1", "a2", "a3"])
+
+
+def test_a_failing_one_is_not_tried_without_pause(bench: Bench) -> None:
+    tries: list[float] = []
+
+    def chore() -> None:
+        tries.append(time.monotonic())
+        raise UnreachableError("no shard")
+
+    bench.chores.submit("a", "a1", chore)
+    time.sleep(1)
+    assert 2 <= len(tries) <= 30
+
+
+def test_closing_does_not_wait_for_one_that_fails(bench: Bench) -> None:
+    bench.submit("a", "a1", fails=True)
+    bench.until(lambda: bench.troubles.reason)
+    began = time.monotonic()
+    bench.chores.close(5)
+    assert time.monotonic() - began < 1
+
+
+def test_what_cannot_be_tried_again_ends_the_service(bench: Bench) -> None:
+    def chore() -> None:
+        raise UnsafeError("no")
+
+    bench.chores.submit("a", "a1", chore)
+    with pytest.raises(UnsafeError):
+        bench.until(lambda: False)

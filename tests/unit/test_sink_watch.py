@@ -1,0 +1,55 @@
+"""The watcher with a scripted index side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from events import ORDERS
+from ops.settings import Settings
+from schemas.table import Table
+from sink import watch
+from sink.index import Index
+from sink.trouble import Fault, Troubles
+from sink.watch import Watcher
+
+ALIAS = "shop.shop.orders"
+
+
+def version(number: int) -> Table:
+    return Table(db="shop", name="orders", version=number, columns=ORDERS, primary_key=("id",), topic=ALIAS)
+
+
+class OtherWasFaster:
+    """No index at the first look; when it is to be made, another sink has made it from an older version."""
+
+    def __init__(self) -> None:
+        self.followed: list[int] = []
+
+    def find(self, table: Table) -> None:
+        return None
+
+    def create(self, table: Table) -> Index:
+        return Index(alias=ALIAS, name=f"{ALIAS}.000001", version=1)
+
+    def follow(self, index: Index, table: Table) -> Index:
+        self.followed.append(table.version)
+        return Index(alias=index.alias, name=index.name, version=table.version)
+
+
+class Catalog:
+    def get(self, full_name: str, number: int) -> Table:
+        return version(number)
+
+
+def test_an_index_that_another_sink_made_is_brought_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "committed_offsets", lambda *_: [])
+    monkeypatch.setattr(Watcher, "_retention_s", lambda *_: 1.0)
+    indices: Any = OtherWasFaster()
+    anything: Any = Catalog()
+    settings = Settings.model_validate({"source": {"name": "shop"}})
+    watcher = Watcher(settings, indices, Troubles(), Fault(), "c")
+    target = watcher._target(anything, anything, version(3), "uuid")
+    assert (target.version, target.tried) == (3, 3)
+    assert indices.followed == [2, 3]
