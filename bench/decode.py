@@ -40,6 +40,9 @@ class Router:
     def __init__(self, db: str) -> None:
         self._db = db
 
+    def wants(self, db: str, table: str) -> bool:
+        return self.captures(db, table)
+
     def captures(self, db: str, _table: str) -> bool:
         return db == self._db
 

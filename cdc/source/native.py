@@ -114,12 +114,13 @@ class NativeSource:
 
 def _connection(connect: Mapping[str, Any], ca_file: Path | None) -> dict[str, Any]:
     context: ssl.SSLContext | None = connect.get("ssl")
+    password: str | bytes = connect.get("password", "")
     return {
         "host": connect.get("host", "127.0.0.1"),
         "port": connect.get("port", 3306),
         "unix_socket": connect.get("unix_socket"),
         "user": connect["user"],
-        "password": connect.get("password", "").encode(),
+        "password": password.encode() if isinstance(password, str) else password,
         "tls": context is not None,
         "ca": ca_file.read_bytes() if context is not None and ca_file is not None else None,
         "connect_timeout_s": float(connect.get("connect_timeout", _DEFAULT_TIMEOUT_S)),

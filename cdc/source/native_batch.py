@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cdc.source.native_records import NativeRecords
-from cdc.source.seam import Batch, Router
+from cdc.source.seam import Batch, Loss, LossKind, Router
 from schemas.position import OpenTransaction, Position
 
 
@@ -31,6 +31,10 @@ class BatchMaker:
             rows=raw.rows,
             size_bytes=raw.size_bytes,
             commit_ts_ms=raw.commit_us // 1000,
+            losses=tuple(
+                Loss(kind=LossKind(kind), table=table, columns=tuple(columns), count=count)
+                for kind, table, columns, count in raw.losses
+            ),
         )
 
     def _position(self, raw: Any) -> Position:

@@ -1,5 +1,6 @@
 //! Encoded records, one after the other in one buffer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::fault::Foreign;
@@ -58,6 +59,21 @@ pub struct Position {
     pub open: Option<Open>,
 }
 
+/// Why an event does not carry a column as it was.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum LossKind {
+    Omitted,
+    Undecodable,
+}
+
+/// What a batch's events of one table could not carry as it was. `count`: columns, summed over the events.
+pub struct Loss {
+    pub kind: LossKind,
+    pub table: String,
+    pub columns: BTreeSet<String>,
+    pub count: usize,
+}
+
 /// Records in source order, and the position after them. `tail`: records of the host's, after all others.
 #[derive(Default)]
 pub struct Batch {
@@ -71,6 +87,7 @@ pub struct Batch {
     pub rows: u64,
     pub bytes: usize,
     pub commit_us: u64,
+    pub losses: Vec<Loss>,
 }
 
 impl Batch {
@@ -109,6 +126,27 @@ impl Batch {
         self.bytes += record.key.end - record.key.start;
         self.bytes += record.value.map_or(0, |value| value.end - value.start);
         self.records.push(record);
+    }
+
+    /// Count columns of one event that it does not carry as they were.
+    pub fn lose<'a>(&mut self, kind: LossKind, table: &str, columns: impl ExactSizeIterator<Item = &'a str>) {
+        if columns.len() == 0 {
+            return;
+        }
+        let place = match self.losses.iter().position(|loss| loss.kind == kind && loss.table == table) {
+            Some(place) => place,
+            None => {
+                self.losses.push(Loss { kind, table: table.to_owned(), columns: BTreeSet::new(), count: 0 });
+                self.losses.len() - 1
+            }
+        };
+        let loss = &mut self.losses[place];
+        loss.count += columns.len();
+        for name in columns {
+            if !loss.columns.contains(name) {
+                loss.columns.insert(name.to_owned());
+            }
+        }
     }
 
     /// What the batch holds in memory, for the bound on what waits.

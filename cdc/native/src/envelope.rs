@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::batch::{Batch, Header, Record, Span};
+use crate::batch::{Batch, Header, LossKind, Record, Span};
 use crate::json;
 use crate::partition::partition_of;
 use crate::table::{Captured, Image};
@@ -110,6 +110,9 @@ impl<'a> Envelope<'a> {
 
     /// One row change as records: one, two with the tombstone of a delete, three if its key changed.
     pub fn records(&mut self, batch: &mut Batch, row: &Row, number: u64, op: Op) {
+        if !row.undecodable.is_empty() {
+            self.lose(batch, LossKind::Undecodable, &row.undecodable);
+        }
         let topic = batch.topic(&self.captured.topic);
         let whole = Shown { before: op != Op::Create, after: op != Op::Delete, op, number };
         match op {
@@ -230,7 +233,13 @@ impl<'a> Envelope<'a> {
                 break;
             }
         }
+        self.lose(batch, LossKind::Omitted, &omitted);
         value
+    }
+
+    fn lose(&self, batch: &mut Batch, kind: LossKind, numbers: &[usize]) {
+        let names = numbers.iter().map(|number| self.captured.columns[*number].name.as_str());
+        batch.lose(kind, &self.captured.full_name, names);
     }
 
     fn value(&self, out: &mut Vec<u8>, row: &Row, shown: Shown, omitted: &[usize]) {

@@ -81,6 +81,19 @@ impl Batch {
         self.inner.commit_us
     }
 
+    /// What events could not carry as it was: kind, table, columns, how many in all.
+    #[getter]
+    fn losses(&self) -> Vec<(&'static str, &str, Vec<&str>, usize)> {
+        fn told(loss: &batch::Loss) -> (&'static str, &str, Vec<&str>, usize) {
+            let kind = match loss.kind {
+                batch::LossKind::Omitted => "omitted",
+                batch::LossKind::Undecodable => "undecodable",
+            };
+            (kind, &loss.table, loss.columns.iter().map(String::as_str).collect(), loss.count)
+        }
+        self.inner.losses.iter().map(told).collect()
+    }
+
     fn __len__(&self) -> usize {
         self.inner.records.len()
     }

@@ -39,6 +39,9 @@ def _same(native: Seen, portable: Seen) -> None:
         assert one == other
     assert len(native.records) == len(portable.records)
     assert native.tables == portable.tables
+    assert [loss for batch in native.batches for loss in batch.losses] == [
+        loss for batch in portable.batches for loss in batch.losses
+    ]
     assert native.position.seq == portable.position.seq  # others write to the server too
     assert native.position.open == portable.position.open
     assert sum(batch.rows for batch in native.batches) == sum(batch.rows for batch in portable.batches)

@@ -283,14 +283,17 @@ def test_closing_ends_a_silent_stream_within_a_second(reader: SourceReader) -> N
 
 def test_a_killed_dump_is_an_error_that_can_be_tried_again(reader: SourceReader) -> None:
     _table(reader)
-    source = reader.source()
+    user = f"u{reader.server_id}"  # others dump from this server too
+    reader.sql(f"CREATE USER {user} IDENTIFIED BY 'u'", f"GRANT REPLICATION SLAVE ON *.* TO {user}")
+    source = reader.source(
+        connect={"host": reader.mysql.host, "port": reader.mysql.port, "user": user, "password": "u"}
+    )
     with closing_in_time(source):
         batches = source.batches(reader.start)
         reader.sql("INSERT INTO t VALUES (1, 'x')")
         seen = take(batches, lambda seen: bool(seen.records))
-        assert source._stream
-        assert source._stream._connection  # others dump from this server too
-        reader.sql(f"KILL {source._stream._connection.thread_id()}")
+        ((dump,),) = reader.sql(f"SELECT id FROM information_schema.processlist WHERE user = '{user}'")
+        reader.sql(f"KILL {dump}", f"DROP USER {user}")
         with pytest.raises(UnreachableError) as caught:
             take(batches, lambda _: False)
         assert caught.value.retryable
