@@ -11,14 +11,14 @@ from schemas.errors import ConfigError
 
 def test_what_is_asked_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MISSING", "")
-    assert chosen("auto").name == chosen("native").name == "native"
+    assert chosen("native").name == "native"
+    assert chosen("auto").name == "portable"
     assert chosen("portable").name == "portable"
 
 
 def test_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MISSING", "no module")
     assert chosen("auto").name == "portable"
-    assert "no module" in chosen("auto").why
     with pytest.raises(ConfigError, match="not installed") as caught:
         chosen("native")
     assert "TIDEMARK_NATIVE=require" in caught.value.hint
