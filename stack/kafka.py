@@ -126,8 +126,9 @@ class KafkaServer(Server):
         identity.give(draft)
         properties = self.folder / "format.properties"
         files.write(properties, render_properties({**self._all_properties(), "log.dirs": str(draft)}), mode=0o644)
+        # One id in 64 begins with a hyphen: as a word of its own it would be taken for an option.
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*self._jvm(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        command = [*self._jvm(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
         log = self.folder / "format.log"
         outcome = run([*identity.prefix(self.reach(), helper=True), *command], log=log, watcher=watcher)
         if outcome.code != 0:

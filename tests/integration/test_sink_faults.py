@@ -61,6 +61,7 @@ def test_killed_before_its_first_commit(world: World) -> None:
     world.await_equal()
 
 
+@pytest.mark.soak
 def test_killed_at_random_moments(world: World) -> None:
     world.source.table()
     dice = random.Random(SEED)

@@ -97,6 +97,8 @@ def test_everything_of_ours_killed_at_once_and_started_in_another_order(loaded: 
     one.verify()
 
 
+# Each room's own tests hold its crash points; here they are met with the other room at work.
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("service", "point"),
     [
