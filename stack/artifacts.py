@@ -24,7 +24,7 @@ from stack.watcher import Watcher
 
 LOCK = Path(__file__).with_name("artifacts.lock")
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
-_PROJECT = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+_PROJECT = """<project><modelVersion>4.0.0</modelVersion>
 <groupId>tidemark</groupId><artifactId>fetch</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>{}</dependencies></project>
 """

@@ -34,7 +34,7 @@ ROOTS: dict[str, Sequence[str]] = {
     "elasticsearch-9": (f"{_SERVER}:9.5.0:zip",),
     "elasticsearch-8": (f"{_SERVER}:8.19.0:zip",),  # the last that runs on Java 17
 }
-_PROJECT = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+_PROJECT = """<project><modelVersion>4.0.0</modelVersion>
 <groupId>tidemark</groupId><artifactId>relock</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>{}</dependencies></project>
 """
