@@ -194,13 +194,6 @@ class FencedError(TidemarkError):
     exit_code = ExitCode.FENCED
 
 
-class FindingsError(TidemarkError):
-    """An audit or a check found something."""
-
-    code = "findings"
-    exit_code = ExitCode.FINDINGS
-
-
 class InconclusiveError(TidemarkError):
     """An audit could not prove anything: it was incomplete, or there was nothing to check."""
 

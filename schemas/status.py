@@ -13,7 +13,7 @@ class Status(BaseModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    schema_: Literal["tidemark.status/1"] = Field("tidemark.status/1", alias="schema")
+    schema_: Literal["tidemark.service/1"] = Field("tidemark.service/1", alias="schema")
     service: Literal["cdc", "sink", "audit"]
     name: str
     version: str
