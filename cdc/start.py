@@ -15,7 +15,7 @@ _NEXT_GTID = re.compile(r"GTID_NEXT= '([^']+)'")
 _PAGE = 5000
 #: Events between two transactions: at a file's head, and what begins a transaction or ends the file ("" is its end).
 _HEAD = {b"Format_desc", b"Previous_gtids", b"Gtid_list", b"Binlog_checkpoint"}
-_BOUNDARIES = {b"Gtid", b"Anonymous_Gtid", b"Rotate", b"Stop", b""}
+_BOUNDARIES = {b"Gtid", b"Gtid_tagged_log_event", b"Anonymous_Gtid", b"Rotate", b"Stop", b""}
 _START = re.compile(r"latest|earliest|gtid:.*|file:[^:]+:\d+")
 
 

@@ -220,6 +220,11 @@ def test_where_a_source_can_start(ask) -> None:
         assert GtidSet(latest.gtid_set).covers(GtidSet(head.gtid_set))
         assert head.gtid_set != latest.gtid_set
         assert at(f"gtid:{head.gtid_set}").gtid_set == head.gtid_set
+        execute(connection, "SET gtid_next = 'AUTOMATIC:tide'", "INSERT INTO d.t VALUES (102)")
+        execute(connection, "SET gtid_next = 'AUTOMATIC'", "INSERT INTO d.t VALUES (103)")
+        tagged = at("latest")
+        assert GtidSet(at(f"file:{tagged.file}:{tagged.pos}").gtid_set) == GtidSet(tagged.gtid_set)
+        assert ":tide:1" in tagged.gtid_set
         for nowhere in ("file:bin.999999:4", f"file:{latest.file}:999999", f"gtid:{server.uuid}:1-99999"):
             with pytest.raises(ConfigError):
                 at(nowhere)
