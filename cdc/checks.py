@@ -15,7 +15,7 @@ from cdc.inventory import TableFacts, tables
 from cdc.position_store import Instance, PositionStore
 from cdc.route import TableFilter
 from cdc.server import Connection, Server, asking, query
-from cdc.source.engine import chosen
+from cdc.source.engine import INSTALL, chosen
 from cdc.topics import Topics
 from ops.checks import Finding, Severity
 from ops.mysql import connect
@@ -136,7 +136,24 @@ def findings(settings: Settings) -> list[Finding]:
     """What the doctor shows of cdc: MySQL, and Kafka's topics. What cannot be reached is a finding too."""
     kafka = _kafka_findings(settings)
     answers = all(finding.severity is Severity.OK for finding in kafka)
-    return [*_mysql_findings(settings, with_position=answers), *kafka]
+    return [*_engine_findings(settings), *_mysql_findings(settings, with_position=answers), *kafka]
+
+
+def _engine_findings(settings: Settings) -> list[Finding]:
+    """Which engine would read the binlog, and why; a slow one that nobody asked for is a warning."""
+    try:
+        engine = chosen(settings.cdc.engine)
+    except ConfigError as error:
+        return [_failed("engine", error)]
+    slow = engine.name == "portable" and settings.cdc.engine == "auto"
+    return [
+        Finding(
+            check="engine",
+            severity=Severity.WARN if slow else Severity.OK,
+            what=f"the {engine.name} engine reads the binlog: {engine.why}",
+            remedy=INSTALL if slow else "",
+        )
+    ]
 
 
 def _mysql_findings(settings: Settings, *, with_position: bool) -> list[Finding]:

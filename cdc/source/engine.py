@@ -10,6 +10,10 @@ from cdc.source.seam import ChangeSource
 from schemas.errors import ConfigError
 
 Name = Literal["auto", "native", "portable"]
+INSTALL = (
+    "Install a native wheel, or a Rust toolchain (rustup.rs) and then tidemark-cdc from its source: "
+    "TIDEMARK_NATIVE=require pip install --force-reinstall ."
+)
 
 
 class Engine(NamedTuple):
@@ -23,15 +27,13 @@ def chosen(wanted: Name) -> Engine:
     """The engine for `[cdc] engine`. Raises `ConfigError` if it was not built."""
     if wanted == "portable":
         return Engine("portable", "the configuration says so")
-    if wanted == "auto":
-        # Until every fault test has run on the native engine too, it is there to be asked for.
-        return Engine("portable", "the native engine is still to be asked for by name")
     if not MISSING:
-        return Engine("native", "the configuration says so")
+        return Engine("native", "it is installed" if wanted == "auto" else "the configuration says so")
+    if wanted == "auto":
+        return Engine("portable", f"the native engine is not installed: {MISSING}")
     raise ConfigError(
         f"the native engine is not installed: {MISSING}",
-        hint="Install a Rust toolchain (rustup.rs) and then TIDEMARK_NATIVE=require pip install --force-reinstall "
-        'tidemark-cdc from its source, or a native wheel; or take [cdc] engine = "auto".',
+        hint=f'{INSTALL} Or take [cdc] engine = "auto".',
     )
 
 
