@@ -11,9 +11,12 @@ import pytest
 from cdc.position_store import Instance, PositionStore, Stored
 from cdc_process import Cdc, execute
 from ops.settings import Settings
+from outages import World as Outage
 from schemas.errors import UnreachableError
 from servers import Mysql, Servers
 from sink_world import World
+from stack.kafka import KafkaServer
+from stack.mysql import MysqlServer
 
 
 @pytest.fixture
@@ -67,3 +70,41 @@ def world(servers: Servers, tmp_path: Path, unique: str) -> Iterator[World]:
     found = World(servers, tmp_path, unique)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def servers_of_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MysqlServer, KafkaServer]]:
+    """A MySQL and a Kafka that a test may kill, pause and slow down; afterwards they run as before.
+
+    MySQL drops a client that takes nothing for two seconds, unless it says that it needs longer; Kafka looks for
+    transactions that took too long every half second.
+    """
+    folder = tmp_path_factory.mktemp("own")
+    mysql = MysqlServer(folder / "mysql", args=("--net-write-timeout=2",))
+    looks = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}
+    kafka = KafkaServer(folder / "kafka", properties=looks)
+    try:
+        mysql.start()
+        kafka.start()
+        yield mysql, kafka
+    finally:
+        kafka.stop()
+        mysql.stop()
+
+
+@pytest.fixture
+def make_outage(
+    servers_of_own: tuple[MysqlServer, KafkaServer], unique: str, tmp_path: Path
+) -> Iterator[Callable[..., Outage]]:
+    """Makes a world of the test's own on them, with a cdc that has started; sections are laid over its settings."""
+    made: list[Outage] = []
+
+    def make(**sections: dict[str, Any]) -> Outage:
+        made.append(Outage(servers_of_own, f"o{unique[-20:]}".replace("__", "_"), tmp_path, **sections))
+        made[-1].process.await_said('"first_start"')
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.load.finish()
+        world.process.__exit__()

@@ -1,0 +1,125 @@
+"""Servers of our own that may be harmed, a load on them, and the check afterwards: every row once, in order."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pymysql
+
+from cdc_process import Cdc, execute
+from ops.settings import Settings
+from runner import until
+from stack.kafka import KafkaServer
+from stack.mysql import MysqlServer
+from topic import read_topics
+
+
+class Load:
+    """Inserts rows with growing keys until told to stop; a commit without an answer may have happened or not."""
+
+    def __init__(self, server: MysqlServer, db: str) -> None:
+        self._server, self._db = server, db
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.acknowledged: list[int] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(60)
+
+    def _run(self) -> None:
+        numbers = itertools.count(1)
+        while not self._over.is_set():
+            try:
+                with self._server.connect(timeout_s=3) as connection:
+                    connection.autocommit(True)
+                    while not self._over.wait(0.005):
+                        number = next(numbers)
+                        execute(connection, f"INSERT INTO {self._db}.t VALUES ({number}, 0)")
+                        self.acknowledged.append(number)
+            except (pymysql.Error, OSError):
+                self._over.wait(0.2)
+
+    def more(self, count: int, timeout_s: float = 60) -> None:
+        wanted = len(self.acknowledged) + count
+        until(lambda: len(self.acknowledged) >= wanted, f"{count} more commits", timeout_s)
+
+
+class World:
+    """A table `t (id, n)` in a database that is called like the source, a cdc that captures it, and a load.
+
+    `sections` are laid over the settings.
+    """
+
+    def __init__(
+        self, servers: tuple[MysqlServer, KafkaServer], name: str, folder: Path, **sections: dict[str, Any]
+    ) -> None:
+        self.mysql, self.kafka = servers
+        root = self.mysql.root
+        self.name = name
+        tree: dict[str, dict[str, Any]] = {
+            "source": {
+                "name": name, "port": self.mysql.port, "user": root.user, "password": root.password, "tls": "off",
+            },
+            "kafka": {"bootstrap_servers": f"127.0.0.1:{self.kafka.port}", "transaction_timeout_s": 3},
+            "cdc": {"tables": [f"{name}.*"], "heartbeat_s": 1},
+            "service": {"cdc_listen": "127.0.0.1:0"},
+        }  # fmt: skip
+        for section, values in sections.items():
+            tree[section] |= values
+        self.settings = Settings.model_validate(tree)
+        self.execute(f"CREATE DATABASE {name}", f"CREATE TABLE {name}.t (id INT PRIMARY KEY, n INT)")
+        self.process = Cdc(self.settings, folder / "cdc.log")
+        self.load = Load(self.mysql, name)
+
+    @property
+    def topic(self) -> str:
+        return f"{self.name}.{self.name}.t"
+
+    def execute(self, *statements: str) -> None:
+        with self.mysql.connect() as connection:
+            execute(connection, *statements)
+
+    def published(self) -> list[int]:
+        found = read_topics(f"127.0.0.1:{self.kafka.port}", [self.topic])
+        return [r.key["id"] for r in sorted(found, key=lambda r: r.value["source"]["seq"])]
+
+    def committed(self) -> list[int]:
+        with self.mysql.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT id FROM {self.name}.t ORDER BY id")
+            return [row[0] for row in cursor.fetchall()]
+
+    def flows(self) -> None:
+        before = len(self.published())
+        until(self.running(lambda: len(self.published()) > before), "events", 90)
+
+    def running(self, check: Callable[[], bool]) -> Callable[[], bool]:
+        def checked() -> bool:
+            assert self.process.process.poll() is None, self.process.said[-3000:]
+            return check()
+
+        return checked
+
+    def verify(self, timeout_s: float = 90) -> None:
+        """End the load; every row is in the topic once, in order."""
+        self.load.finish()
+        wanted = self.committed()
+        assert set(self.load.acknowledged) <= set(wanted)
+        try:
+            until(self.running(lambda: len(self.published()) >= len(wanted)), "all events", timeout_s)
+        except AssertionError as error:
+            raise AssertionError(self.process.stacks()) from error
+        assert self.published() == wanted
+        assert self.process.stop() == 0, self.process.said
