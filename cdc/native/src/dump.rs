@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::batch::Position;
 use crate::cursor::Cursor;
-use crate::decoder::FARTHEST_START;
 use crate::fault::{Fault, Result};
 use crate::gtid::GtidSet;
 use crate::login::{Credentials, checked, login, server_error};
 use crate::packets::{Packets, Place};
+use crate::progress::FARTHEST_START;
 use crate::socket::{Address, Socket};
 
 const QUERY: u8 = 0x03;

@@ -97,6 +97,18 @@ pub fn parse_rotate(body: &[u8]) -> Result<(String, u64)> {
     Ok((text(cursor.rest())?, pos))
 }
 
+/// A QUERY: the session's number, and the statement.
+pub fn parse_query(body: &[u8]) -> Result<(u32, &[u8])> {
+    let mut cursor = Cursor::new(body);
+    let thread = cursor.u32()?;
+    cursor.take(4)?;
+    let db = usize::from(cursor.u8()?);
+    cursor.take(2)?;
+    let status = usize::from(cursor.u16()?);
+    cursor.take(status + db + 1)?;
+    Ok((thread, cursor.rest()))
+}
+
 pub fn text(bytes: &[u8]) -> Result<String> {
     match std::str::from_utf8(bytes) {
         Ok(found) => Ok(found.to_owned()),

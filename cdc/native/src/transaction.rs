@@ -75,6 +75,17 @@ impl Transaction {
         Transaction { gtid, id, commit_us, ..Transaction::default() }
     }
 
+    /// How many events there are so far, in all and of one table.
+    pub fn count(&mut self, table: &str, total: u64, order: u64) {
+        self.total = total;
+        match self.orders.get_mut(table) {
+            Some(known) => *known = order,
+            None => {
+                self.orders.insert(table.to_owned(), order);
+            }
+        }
+    }
+
     pub fn open(&self) -> Open {
         Open { gtid: self.gtid.clone(), event: self.event, row: self.row }
     }

@@ -1,0 +1,27 @@
+//! What a file's FORMAT_DESCRIPTION says, and events read by it.
+
+use crate::event::{self, Event, kind};
+use crate::fault::Result;
+
+/// Splits events; which of them end in a checksum is learned from the stream itself.
+#[derive(Default)]
+pub struct Framing {
+    /// The version that the server calls itself.
+    pub server: String,
+    checksum: Option<bool>, // unknown until the first FORMAT_DESCRIPTION
+}
+
+impl Framing {
+    /// One event, as it comes after the packet's OK byte.
+    pub fn parse<'a>(&mut self, raw: &'a [u8]) -> Result<Event<'a>> {
+        if raw.get(4) == Some(&kind::FORMAT_DESCRIPTION) {
+            let event = event::parse(raw, event::has_checksum(raw))?;
+            let (server, checksum) = event::parse_format_description(raw)?;
+            self.server = server;
+            self.checksum = Some(checksum);
+            return Ok(event);
+        }
+        // unknown: the fake ROTATE that comes first
+        event::parse(raw, self.checksum.unwrap_or_else(|| event::has_checksum(raw)))
+    }
+}
