@@ -22,6 +22,7 @@ import pymysql
 
 from cdc.runs import runs
 from cdc.source.engine import open_source
+from cdc.source.options import Limits, SourceOptions
 from schemas.position import GtidSet, Position
 
 _TABLE = """CREATE TABLE rows10 (
@@ -85,18 +86,17 @@ def write(connection: Any, rows: int, per_transaction: int) -> None:
 
 def measure(options: argparse.Namespace, start: Position, end: Position, *, db: str, objects: bool) -> dict[str, Any]:
     url = urlsplit(options.mysql)
-    source = open_source(
-        options.engine,
+    settings = SourceOptions(
         connect={"host": url.hostname, "port": url.port, "user": url.username, "password": url.password},
-        source_name="bench",
+        name="bench",
         router=Router(db),
         known={},
         server_id=77_000_000 + os.getpid(),
         heartbeat_s=0.5,
         read_timeout_s=10,
-        max_event_bytes=8 << 20,
-        max_batch_events=options.batch_events,
+        limits=Limits(batch_events=options.batch_events, event_bytes=8 << 20),
     )
+    source = open_source(options.engine, settings)
     goal, rows, size = GtidSet(end.gtid_set), 0, 0
     began, cpu = time.perf_counter(), time.process_time()
     for batch in source.batches(start):

@@ -20,6 +20,7 @@ from cdc.publisher import Publisher
 from cdc.route import TableRouter
 from cdc.server import Connection, asking
 from cdc.source.engine import chosen, open_source
+from cdc.source.options import Limits, SourceOptions
 from cdc.source.seam import Batch, ChangeSource
 from cdc.start import first_position
 from cdc.topics import Topics
@@ -176,21 +177,24 @@ class Opener:
         settings = self._settings
         engine = chosen(settings.cdc.engine)
         _log.info(f"the {engine.name} engine reads the binlog: {engine.why}", action="engine", engine=engine.name)
-        return open_source(
-            settings.cdc.engine,
+        limits = Limits(
+            batch_events=max(1, int(settings.cdc.max_batch_events * self.share)),
+            batch_bytes=max(1, int(settings.cdc.max_batch_bytes * self.share)),
+            event_bytes=settings.kafka.max_event_bytes,
+        )
+        options = SourceOptions(
             connect=connect_args(settings.source),
-            source_name=settings.source.name,
+            name=settings.source.name,
             router=router,
             known=known,
             server_id=own_id,
             heartbeat_s=settings.cdc.heartbeat_s,
             read_timeout_s=3 * settings.cdc.heartbeat_s + 1,
-            max_event_bytes=settings.kafka.max_event_bytes,
-            max_batch_events=max(1, int(settings.cdc.max_batch_events * self.share)),
-            max_batch_bytes=max(1, int(settings.cdc.max_batch_bytes * self.share)),
+            limits=limits,
             linger_s=settings.cdc.linger_s,
             ca_file=settings.source.ca_file,
         )
+        return open_source(settings.cdc.engine, options)
 
 
 @contextmanager

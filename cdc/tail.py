@@ -10,6 +10,7 @@ from cdc.checks import inspect, server_id
 from cdc.route import TableFilter, TableRouter
 from cdc.server import asking
 from cdc.source.engine import open_source
+from cdc.source.options import Limits, SourceOptions
 from cdc.source.seam import Record
 from cdc.start import checked_start, first_position
 from ops.mysql import connect, connect_args
@@ -33,19 +34,7 @@ class Tail:
     def events(self, limit: int | None) -> Iterator[Record]:
         """Change events and barriers, without tombstones, at most `limit`. Raises `TidemarkError`."""
         position, router = self._prepare()
-        source = open_source(
-            self._settings.cdc.engine,
-            connect=connect_args(self._settings.source),
-            source_name=self._settings.source.name,
-            router=router,
-            known={},
-            server_id=server_id(self._settings, f"{socket.gethostname()} tail {os.getpid()}", own=False),
-            heartbeat_s=self._settings.cdc.heartbeat_s,
-            read_timeout_s=3 * self._settings.cdc.heartbeat_s + 1,
-            max_event_bytes=self._settings.kafka.max_event_bytes,
-            linger_s=_LINGER_S,
-            ca_file=self._settings.source.ca_file,
-        )
+        source = open_source(self._settings.cdc.engine, self._options(router))
         try:
             records = (record for batch in source.batches(position) for record in batch.records)
             for number, record in enumerate((record for record in records if record.value is not None), 1):
@@ -54,6 +43,21 @@ class Tail:
                     return
         finally:
             source.close()
+
+    def _options(self, router: TableRouter) -> SourceOptions:
+        settings = self._settings
+        return SourceOptions(
+            connect=connect_args(settings.source),
+            name=settings.source.name,
+            router=router,
+            known={},
+            server_id=server_id(settings, f"{socket.gethostname()} tail {os.getpid()}", own=False),
+            heartbeat_s=settings.cdc.heartbeat_s,
+            read_timeout_s=3 * settings.cdc.heartbeat_s + 1,
+            limits=Limits(event_bytes=settings.kafka.max_event_bytes),
+            linger_s=_LINGER_S,
+            ca_file=settings.source.ca_file,
+        )
 
     def _prepare(self) -> tuple[Position, TableRouter]:
         settings = self._settings

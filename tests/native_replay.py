@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cdc.source.decoder import Limits
-from cdc.source.native import extension
+from cdc.source.native import decoding, extension
 from cdc.source.native_batch import BatchMaker
 from cdc.source.native_errors import named
 from cdc.source.native_guide import Guide
+from cdc.source.options import Limits, SourceOptions
 from cdc.source.seam import Batch, Router
 from schemas.errors import TidemarkError
-from schemas.event import CONNECTOR, VERSION
 from schemas.position import Position
 from schemas.table import Table
 
@@ -38,25 +37,12 @@ class NativeReplay:
         no_gtid_before: Callable[[], bool] = lambda: False,
     ) -> None:
         guide = Guide(name=name, router=router, known=known, versions=versions)
-        opened = position.open
-        options = {
-            **_UNUSED,
-            "batch_events": limits.batch_events,
-            "batch_bytes": limits.batch_bytes,
-            "event_bytes": limits.event_bytes,
-            "version": VERSION,
-            "connector": CONNECTOR,
-            "source_name": name,
-            "now_us": int(clock() * 1_000_000),
-            "server_uuid": position.server_uuid,
-            "gtid_set": position.gtid_set,
-            "file": position.file,
-            "pos": position.pos,
-            "seq": position.seq,
-            "open": (opened.gtid, opened.event, opened.row) if opened else None,
-        }
+        asked = SourceOptions(
+            connect={}, name=name, router=router, known=known, server_id=1, heartbeat_s=1, read_timeout_s=1,
+            limits=limits, clock=clock,
+        )  # fmt: skip
         self._start = position
-        self._replay = extension.Replay(options, guide, fold_names(), no_gtid_before())
+        self._replay = extension.Replay({**_UNUSED, **decoding(asked, position)}, guide, fold_names(), no_gtid_before())
         self._batch = BatchMaker(router, position)
 
     def feed(self, raw: bytes) -> list[Batch]:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from cdc.source.engine import open_source
+from cdc.source.options import Limits, SourceOptions
 from cdc.source.seam import Batch, ChangeSource, Record
 from schemas.event import SEQ_HEADER
 from schemas.key import BARRIER_KEY
@@ -100,7 +101,16 @@ class SourceReader:
         ((gtids, uuid),) = self.sql("SELECT @@gtid_executed, @@server_uuid")
         return Position(gtid_set=gtids.replace("\n", ""), file=file, pos=pos, server_uuid=uuid, seq=FIRST_SEQ)
 
-    def source(self, **overrides: Any) -> ChangeSource:
+    def source(
+        self,
+        *,
+        max_batch_events: int = 5000,
+        max_batch_bytes: int = 8 << 20,
+        max_event_bytes: int = 8 << 20,
+        engine: str = "",
+        **overrides: Any,
+    ) -> ChangeSource:
+        limits = Limits(batch_events=max_batch_events, batch_bytes=max_batch_bytes, event_bytes=max_event_bytes)
         settings: dict[str, Any] = {
             "connect": {
                 "host": self.mysql.host,
@@ -108,16 +118,15 @@ class SourceReader:
                 "user": self.mysql.user,
                 "password": self.mysql.password,
             },
-            "source_name": "src",
+            "name": "src",
             "router": self.router,
             "known": self.known,
             "server_id": self.server_id,
             "heartbeat_s": 0.1,
             "read_timeout_s": 5.0,
-            "max_event_bytes": 8 << 20,
+            "limits": limits,
         }
-        wanted = overrides.pop("engine", self.engine)
-        return open_source(wanted, **{**settings, **overrides})
+        return open_source(engine or self.engine, SourceOptions(**{**settings, **overrides}))
 
     def read(self, since: Position | None = None, *, by_file: bool = False, **overrides: Any) -> Seen:
         """Everything up to where the server is now."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from cdc.source.capture import Captured, Tables
 from cdc.source.envelope import Envelope, Origin, Seq
 from cdc.source.losses import Losses
+from cdc.source.options import Limits
+from cdc.source.prepared import Prepared
+from cdc.source.progress import Progress
 from cdc.source.query import Query, parse_query
 from cdc.source.refusal import incident, rolled_back, statement_format, unsupported, xa_rows
 from cdc.source.rows import NO_TABLE, OPS, parse_head
@@ -17,9 +18,8 @@ from cdc.source.seam import Batch, Ddl, Record, Router
 from cdc.source.sql import NEWEST
 from cdc.source.statement import Kind, Statement, classify
 from cdc.source.table_changes import TableChanges
-from cdc.source.transaction import Coordinates, Skip, Transaction, is_behind
+from cdc.source.transaction import Skip, Transaction
 from cdc.source.wire import (
-    ARTIFICIAL_FLAG,
     IGNORABLE_FLAG,
     Event,
     EventType,
@@ -27,18 +27,12 @@ from cdc.source.wire import (
     parse_event,
     parse_format_description,
     parse_gtid,
-    parse_rotate,
-    parse_xa_prepare,
     type_name,
 )
 from schemas.errors import TidemarkError, UndecodableError
-from schemas.position import GtidSet, Position
+from schemas.position import Position
 from schemas.table import Table
 
-FARTHEST_START = (1 << 32) - 1
-_XA_KNOWN = 10_000
-_FILE_EVENTS = (EventType.ROTATE, EventType.FORMAT_DESCRIPTION)
-_XA_OUTCOME = re.compile(r"\s*XA\s+(COMMIT|ROLLBACK)\s+(\S+)", re.IGNORECASE)
 _NOTHING_TO_DO = (
     EventType.FORMAT_DESCRIPTION, EventType.STOP, EventType.IGNORABLE, EventType.ROWS_QUERY, EventType.PREVIOUS_GTIDS,
     EventType.TRANSACTION_CONTEXT, EventType.VIEW_CHANGE, EventType.HEARTBEAT_V2,
@@ -50,15 +44,6 @@ _NOTHING_TO_DO = (
 
 def _nothing(_event: Event) -> None:
     """An event that changes nothing for us."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """When a batch is full, and what an event may weigh."""
-
-    batch_events: int
-    batch_bytes: int
-    event_bytes: int
 
 
 class Decoder:
@@ -85,28 +70,21 @@ class Decoder:
         self._name = name
         self._limits = limits
         self._clock = clock
-        self._gtids = GtidSet(position.gtid_set)
-        self._no_gtid_before = no_gtid_before
-        self._first = not position.gtid_set
+        self._progress = Progress(position, no_gtid_before)
         self._server_uuid = position.server_uuid
         self._partitions = position.partitions
-        self._resumable = self._given = (position.file, position.pos)
-        # A dump cannot be asked to start past 4 GiB: then it starts at the file's beginning, and this much is passed.
-        self._pass_until = position.pos if not position.gtid_set and position.pos > FARTHEST_START else 0
-        self._at = Coordinates(position.file, position.pos)
         self._seq = Seq(position.seq)
         self._skip = Skip(position.open)
         self._tables = Tables(router, known, versions)
         self._changes = TableChanges(router, self._tables, self._seq, fold_names=fold_names)
         self._router = router
         self._transaction: Transaction | None = None
-        self._prepared: set[str] = set()
+        self._prepared = Prepared("portable")
         self._checksum: bool | None = None  # unknown until the first FORMAT_DESCRIPTION
         self._version = NEWEST
         self._losses = Losses()
         self._records: list[Record] = []
         self._rows_taken = self._bytes = self._commit_us = 0
-        self._moved = False
         self._handlers: Mapping[int, Callable[[Event], Iterator[Batch] | None]] = {
             EventType.QUERY: self._query,
             EventType.EXECUTE_LOAD_QUERY: self._load_query,
@@ -138,8 +116,7 @@ class Decoder:
         """One event, as it comes after the packet's OK byte. Errors say where they happened."""
         try:
             event = self._event(raw)
-            self._at.advance(event)
-            if self._at.end <= self._pass_until and event.type not in _FILE_EVENTS:
+            if self._progress.advance(event):
                 return
             handler = self._handlers.get(event.type)
             if handler is None:
@@ -156,8 +133,7 @@ class Decoder:
 
     def take(self) -> Batch | None:
         """What has been gathered, or a moved position; None if there is neither, or a transaction is open."""
-        moved = self._moved or self._resumable != self._given
-        if self.at_boundary and (self._records or self._tables.new or moved):
+        if self.at_boundary and (self._records or self._tables.new or self._progress.moved):
             return self._batch()
         return None
 
@@ -174,7 +150,7 @@ class Decoder:
 
     def _where(self) -> str:
         gtid = self._transaction.gtid if self._transaction else ""
-        return f"{self._at}, transaction {gtid}" if gtid else str(self._at)
+        return f"{self._progress.at}, transaction {gtid}" if gtid else str(self._progress.at)
 
     # Transactions
 
@@ -184,7 +160,7 @@ class Decoder:
 
     def _begin(self, gtid: str, commit_us: int) -> Transaction:
         self._skip.begin(gtid)
-        self._transaction = Transaction(gtid, commit_us, str(self._at))
+        self._transaction = Transaction(gtid, commit_us, str(self._progress.at))
         return self._transaction
 
     def _current(self, event: Event) -> Transaction:
@@ -194,54 +170,30 @@ class Decoder:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             self._skip.finish(transaction.event)
-            self._executed(transaction.gtid)
+            self._progress.executed(transaction.gtid)
             if transaction.captured:
                 self._commit_us = max(self._commit_us, transaction.commit_us)
         self._tables.forget()
-        self._resumable = (self._at.file, self._at.end)
-
-    def _executed(self, gtid: str) -> None:
-        # Begun by file in mid-history, it stays so: a set without a beginning would ask for all of it again.
-        first, self._first = self._first, False
-        if gtid and (self._gtids or (first and self._no_gtid_before())):
-            self._gtids.add(gtid)
-            self._moved = True
-
-    def _pass(self, file: str, pos: int) -> None:
-        """Nothing of interest up to there. Asked by GTID, the dump goes over what is long done: that is no move."""
-        if self._transaction is None and not is_behind((file, pos), self._resumable):
-            self._resumable = (file, pos)
+        self._progress.settle()
 
     def _xa_prepare(self, event: Event) -> None:
-        one_phase, xid = parse_xa_prepare(event.body)
-        if not one_phase and len(self._prepared) < _XA_KNOWN:
-            self._prepared.add(xid)
+        self._prepared.add(event.body)
         self._commit(event)
 
     # Files
 
     def _rotate(self, event: Event) -> None:
-        file, pos = parse_rotate(event.body)
-        if event.flags & ARTIFICIAL_FLAG:  # made up by the dump thread to name the file; nothing was read
+        if self._progress.rotate(event, between=self.at_boundary):
             self._breathe()
-            if file != self._at.file or pos < self._at.end:
-                self._at.rotate(file, pos)
-        else:
-            self._at.rotate(file, pos)
-            self._pass(file, pos)
         self._tables.forget()
 
     def _heartbeat(self, event: Event) -> None:
-        """Nothing was logged for a while, or what was is in our GTID set: all up to there has been read."""
         self._breathe()
-        file = event.body.decode()
-        if event.log_pos and not (file == self._at.file and event.log_pos < self._at.end):
-            self._at.rotate(file, event.log_pos)
-            self._pass(file, event.log_pos)
+        self._progress.heartbeat(event, between=self.at_boundary)
 
     def _breathe(self) -> None:
-        """The stream flows though nothing comes: a batch says so, even where the position has not moved."""
-        self.idle = self._moved = True
+        self.idle = True
+        self._progress.breathe()
 
     # Rows
 
@@ -286,7 +238,7 @@ class Decoder:
                 yield self._batch()
 
     def _origin(self, event: Event, transaction: Transaction) -> Origin:
-        return Origin(self._name, event.server_id, self._at, transaction, int(self._clock() * 1_000_000))
+        return Origin(self._name, event.server_id, self._progress.at, transaction, int(self._clock() * 1_000_000))
 
     def _add(self, records: Iterator[Record]) -> None:
         for record in records:
@@ -313,7 +265,8 @@ class Decoder:
         elif kind is Kind.COMMIT:
             self._commit(event)
         elif kind is Kind.XA_OUTCOME:
-            self._xa_outcome(query, event)
+            self._prepared.settle(query)
+            self._commit(event)
         elif kind is not Kind.XA_END:
             return self._table_change(event, query, statement, transaction)
         return None
@@ -323,13 +276,6 @@ class Decoder:
             raise rolled_back()
         if ends:
             self._commit(event)
-
-    def _xa_outcome(self, query: Query, event: Event) -> None:
-        outcome = _XA_OUTCOME.match(query.text)
-        if outcome and outcome[1].upper() == "COMMIT" and outcome[2] not in self._prepared:
-            raise unsupported(EventType.XA_PREPARE)
-        self._prepared.discard(outcome[2] if outcome else "")
-        self._commit(event)
 
     def _text_change(self, query: Query, event: Event) -> None:
         statement = classify(query, self._version)
@@ -358,8 +304,6 @@ class Decoder:
     def _start_batch(self) -> None:
         self._records = []
         self._rows_taken = self._bytes = self._commit_us = 0
-        self._moved = False
-        self._given = self._resumable
 
     def _batch(self, ddl: Ddl | None = None) -> Batch:
         commit_us = max(self._commit_us, self._transaction.commit_us if self._transaction and self._records else 0)
@@ -381,9 +325,9 @@ class Decoder:
         used = {record.topic for record in self._records} - self._partitions.keys()
         if used:
             self._partitions = {**self._partitions, **{topic: self._router.partitions(topic) for topic in sorted(used)}}
-        file, pos = self._resumable
+        gtid_set, file, pos = self._progress.give()
         return Position(
-            gtid_set=str(self._gtids),
+            gtid_set=gtid_set,
             file=file,
             pos=pos,
             server_uuid=self._server_uuid,

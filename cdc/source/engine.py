@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from cdc.source.native import MISSING, NativeSource
+from cdc.source.options import SourceOptions
 from cdc.source.portable import PortableSource
 from cdc.source.seam import ChangeSource
 from schemas.errors import ConfigError
@@ -37,8 +38,6 @@ def chosen(wanted: Name) -> Engine:
     )
 
 
-def open_source(wanted: Name, **arguments: Any) -> ChangeSource:
-    """A source of the engine for `[cdc] engine`, from `NativeSource`'s arguments."""
-    if chosen(wanted).name == "native":
-        return NativeSource(**arguments)
-    return PortableSource(**{name: value for name, value in arguments.items() if name != "ca_file"})
+def open_source(wanted: Name, options: SourceOptions) -> ChangeSource:
+    """A source of the engine for `[cdc] engine`."""
+    return NativeSource(options) if chosen(wanted).name == "native" else PortableSource(options)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from cdc.source.native_batch import BatchMaker
 from cdc.source.native_errors import named
 from cdc.source.native_guide import Guide
-from cdc.source.seam import Batch, Router
+from cdc.source.options import SourceOptions
+from cdc.source.seam import Batch
 from schemas.errors import TidemarkError
 from schemas.event import CONNECTOR, VERSION
 from schemas.position import Position
-from schemas.table import Table
 
 extension: Any = None
 MISSING = ""
@@ -30,50 +29,11 @@ _DEFAULT_TIMEOUT_S = 10.0
 
 
 class NativeSource:
-    """A `ChangeSource` that decodes outside of Python; its arguments are those of `PortableSource`.
+    """A `ChangeSource` that decodes outside of Python."""
 
-    `ca_file`: certificates to verify the server with, instead of the system's; only with `connect["ssl"]`.
-    `clock`: if given, it is read once and stands still, so that equal input gives equal output.
-    """
-
-    def __init__(
-        self,
-        *,
-        connect: Mapping[str, Any],
-        source_name: str,
-        router: Router,
-        known: Mapping[str, Table],
-        server_id: int,
-        heartbeat_s: float,
-        read_timeout_s: float,
-        max_event_bytes: int,
-        max_batch_events: int = 5000,
-        max_batch_bytes: int = 8 << 20,
-        linger_s: float = 0.05,
-        clock: Callable[[], float] | None = None,
-        ca_file: Path | None = None,
-        queue_bytes: int = _QUEUE_BYTES,
-    ) -> None:
-        self._router = router
-        self._known = known
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
         self._versions: dict[str, int] = {}
-        self._name = source_name
-        self._connect = connect
-        self._ca_file = ca_file
-        self._options = {
-            "server_id": server_id,
-            "heartbeat_s": heartbeat_s,
-            "read_timeout_s": read_timeout_s,
-            "linger_s": linger_s,
-            "queue_bytes": queue_bytes,
-            "batch_events": max_batch_events,
-            "batch_bytes": max_batch_bytes,
-            "event_bytes": max_event_bytes,
-            "version": VERSION,
-            "connector": CONNECTOR,
-            "source_name": source_name,
-            "now_us": None if clock is None else int(clock() * 1_000_000),
-        }
         self._closed = False
         self._engine: Any = None
 
@@ -81,9 +41,10 @@ class NativeSource:
         """Yield batches from a position on; see `ChangeSource`."""
         if extension is None:
             raise RuntimeError(MISSING)
-        guide = Guide(name=self._name, router=self._router, known=self._known, versions=self._versions)
-        options = {**self._options, **_connection(self._connect, self._ca_file), **_start(position)}
-        engine = self._engine = extension.Engine(options, guide)
+        options = self._options
+        guide = Guide(name=options.name, router=options.router, known=options.known, versions=self._versions)
+        asked = {**_connection(options), **_pace(options), **decoding(options, position)}
+        engine = self._engine = extension.Engine(asked, guide)
         try:
             yield from self._read(engine, position)
         finally:
@@ -96,7 +57,7 @@ class NativeSource:
             self._engine.stop()
 
     def _read(self, engine: Any, start: Position) -> Iterator[Batch]:
-        batch = BatchMaker(self._router, start)
+        batch = BatchMaker(self._options.router, start)
         while not self._closed:
             raw = self._next(engine, start)
             if raw is not None:
@@ -112,7 +73,8 @@ class NativeSource:
             raise
 
 
-def _connection(connect: Mapping[str, Any], ca_file: Path | None) -> dict[str, Any]:
+def _connection(options: SourceOptions) -> dict[str, Any]:
+    connect = options.connect
     context: ssl.SSLContext | None = connect.get("ssl")
     password: str | bytes = connect.get("password", "")
     return {
@@ -122,14 +84,32 @@ def _connection(connect: Mapping[str, Any], ca_file: Path | None) -> dict[str, A
         "user": connect["user"],
         "password": password.encode() if isinstance(password, str) else password,
         "tls": context is not None,
-        "ca": ca_file.read_bytes() if context is not None and ca_file is not None else None,
+        "ca": options.ca_file.read_bytes() if context is not None and options.ca_file is not None else None,
         "connect_timeout_s": float(connect.get("connect_timeout", _DEFAULT_TIMEOUT_S)),
     }
 
 
-def _start(position: Position) -> dict[str, Any]:
+def _pace(options: SourceOptions) -> dict[str, Any]:
+    return {
+        "server_id": options.server_id,
+        "heartbeat_s": options.heartbeat_s,
+        "read_timeout_s": options.read_timeout_s,
+        "linger_s": options.linger_s,
+        "queue_bytes": _QUEUE_BYTES,
+    }
+
+
+def decoding(options: SourceOptions, position: Position) -> dict[str, Any]:
+    """What the extension's decoder is made from."""
     opened = position.open
     return {
+        "batch_events": options.limits.batch_events,
+        "batch_bytes": options.limits.batch_bytes,
+        "event_bytes": options.limits.event_bytes,
+        "version": VERSION,
+        "connector": CONNECTOR,
+        "source_name": options.name,
+        "now_us": None if options.clock is None else int(options.clock() * 1_000_000),
         "server_uuid": position.server_uuid,
         "gtid_set": position.gtid_set,
         "file": position.file,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,19 +10,18 @@ from typing import NamedTuple
 from cdc.source import native_charset
 from cdc.source.capture import Captured, Tables
 from cdc.source.envelope import Origin, Seq
+from cdc.source.prepared import Prepared
 from cdc.source.query import Query, parse_query
-from cdc.source.refusal import statement_format, unsupported
+from cdc.source.refusal import statement_format
 from cdc.source.seam import Ddl, Record, Router
 from cdc.source.statement import Kind, Statement, classify
 from cdc.source.table_changes import TableChanges
 from cdc.source.tablemap import table_name
 from cdc.source.transaction import Coordinates, Transaction
-from cdc.source.wire import EventType, parse_xa_prepare, type_name, version_number
+from cdc.source.wire import EventType, type_name, version_number
 from schemas.errors import TidemarkError, UndecodableError
 from schemas.table import Table
 
-_XA_KNOWN = 10_000
-_XA_OUTCOME = re.compile(r"\s*XA\s+(COMMIT|ROLLBACK)\s+(\S+)", re.IGNORECASE)
 _ACTIONS = {
     Kind.BEGIN: "begin", Kind.XA_START: "xa-start", Kind.CHANGE: "nothing", Kind.ROLLBACK_TO: "rollback-to",
     Kind.ROLLBACK: "rollback", Kind.COMMIT: "commit", Kind.XA_OUTCOME: "commit", Kind.XA_END: "nothing",
@@ -87,7 +85,7 @@ class Guide:
         self._seq = Seq(0)
         self._fold_names = False
         self._changes = TableChanges(router, self._tables, self._seq, fold_names=lambda: self._fold_names)
-        self._prepared: set[str] = set()
+        self._prepared = Prepared("native")
 
     def table(self, body: bytes) -> TableAnswer | None:
         """A TABLE_MAP event; None if its table is not captured."""
@@ -105,9 +103,7 @@ class Guide:
     def prepared(self, body: bytes) -> None:
         """An XA_PREPARE event."""
         with _decoding(EventType.XA_PREPARE):
-            one_phase, xid = parse_xa_prepare(body)
-        if not one_phase and len(self._prepared) < _XA_KNOWN:
-            self._prepared.add(xid)
+            self._prepared.add(body)
 
     def statement(
         self, body: bytes, origin: tuple[str, str, int, int, str, int], state: tuple[int, int, bool, bool, str, bool]
@@ -124,7 +120,7 @@ class Guide:
             self._must_be_elsewhere(query, statement)
             return Verdict("nothing", query.thread, None, [], 0, state.seq)
         if statement.kind is Kind.XA_OUTCOME:
-            self._xa_outcome(query)
+            self._prepared.settle(query)
         if action := _ACTIONS.get(statement.kind):
             return Verdict(action, query.thread, None, [], 0, state.seq)
         return self._table_change(query, statement, _origin(self._name, query, origin, state), state)
@@ -140,12 +136,6 @@ class Guide:
     def _must_be_elsewhere(self, query: Query, statement: Statement) -> None:
         if not self._changes.provably_elsewhere(query, statement):
             raise statement_format(query.text)
-
-    def _xa_outcome(self, query: Query) -> None:
-        outcome = _XA_OUTCOME.match(query.text)
-        if outcome and outcome[1].upper() == "COMMIT" and outcome[2] not in self._prepared:
-            raise unsupported(EventType.XA_PREPARE, engine="native")
-        self._prepared.discard(outcome[2] if outcome else "")
 
 
 def _origin(name: str, query: Query, origin: StatementOrigin, state: StatementState) -> Origin:

@@ -3,65 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from cdc.source.decoder import Decoder, Limits
-from cdc.source.seam import Batch, Router
+from cdc.source.decoder import Decoder
+from cdc.source.options import SourceOptions
+from cdc.source.seam import Batch
 from cdc.source.stream import DumpStream
 from schemas.position import Position
-from schemas.table import Table
 
 _TICK_S = 0.5
 _PATIENCE = 10  # lingers that a batch waits at most while events keep coming
 
 
 class PortableSource:
-    """A `ChangeSource` in Python alone.
+    """A `ChangeSource` in Python alone."""
 
-    `connect`: keyword arguments of `pymysql.connect`. `known`: the latest published layout of each `database.table`,
-    read anew at each `batches`. `linger_s`: how long a batch waits for company. `clock`: seconds since 1970, for
-    `ts_*` of capture.
-    """
-
-    def __init__(
-        self,
-        *,
-        connect: Mapping[str, Any],
-        source_name: str,
-        router: Router,
-        known: Mapping[str, Table],
-        server_id: int,
-        heartbeat_s: float,
-        read_timeout_s: float,
-        max_event_bytes: int,
-        max_batch_events: int = 5000,
-        max_batch_bytes: int = 8 << 20,
-        linger_s: float = 0.05,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._connect = connect
-        self._name = source_name
-        self._router = router
-        self._known = known
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
         self._versions: dict[str, int] = {}
-        self._server_id = server_id
-        self._heartbeat_s = heartbeat_s
-        self._read_timeout_s = read_timeout_s
-        self._limits = Limits(batch_events=max_batch_events, batch_bytes=max_batch_bytes, event_bytes=max_event_bytes)
-        self._linger_s = linger_s
-        self._clock = clock
         self._stream: DumpStream | None = None
         self._closed = False
 
     def batches(self, position: Position) -> Iterator[Batch]:
         """Yield batches from a position on; see `ChangeSource`."""
+        options = self._options
         stream = self._stream = DumpStream(
-            self._connect,
+            options.connect,
             position=position,
-            server_id=self._server_id,
-            heartbeat_s=self._heartbeat_s,
-            read_timeout_s=self._read_timeout_s,
+            server_id=options.server_id,
+            heartbeat_s=options.heartbeat_s,
+            read_timeout_s=options.read_timeout_s,
         )
         stream.start()
         try:
@@ -76,20 +47,21 @@ class PortableSource:
             self._stream.stop()
 
     def _decoder(self, position: Position, stream: DumpStream) -> Decoder:
+        options = self._options
         return Decoder(
-            name=self._name,
-            router=self._router,
-            known=self._known,
+            name=options.name,
+            router=options.router,
+            known=options.known,
             versions=self._versions,
             position=position,
-            limits=self._limits,
-            clock=self._clock,
+            limits=options.limits,
+            clock=options.clock or time.time,
             fold_names=lambda: stream.server.fold_names,
             no_gtid_before=lambda: stream.server.no_gtid_before,
         )
 
     def _read(self, stream: DumpStream, decoder: Decoder) -> Iterator[Batch]:
-        timer = _Timer(self._linger_s, self._heartbeat_s)
+        timer = _Timer(self._options.linger_s, self._options.heartbeat_s)
         while not self._closed:
             raw = stream.get(timer.wait_s(decoder))
             for batch in decoder.feed(raw) if raw is not None else ():

@@ -12,9 +12,9 @@ from typing import Any
 import pymysql
 from pymysqlreplication import BinLogStreamReader
 
-from cdc.source.decoder import FARTHEST_START
 from cdc.source.dump_errors import translate
 from cdc.source.gtid_command import COM_BINLOG_DUMP_GTID, dump_gtid_command
+from cdc.source.progress import FARTHEST_START
 from cdc.source.server_facts import ServerFacts, ask
 from schemas.errors import UnreachableError
 from schemas.position import Position

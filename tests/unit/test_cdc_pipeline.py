@@ -11,6 +11,7 @@ import pytest
 from binlog_events import SERVER, Binlog
 from cdc.pipeline import Pipeline
 from cdc.source import portable
+from cdc.source.options import Limits, SourceOptions
 from cdc.source.portable import PortableSource
 from cdc.source.seam import Batch
 from cdc.source.server_facts import ServerFacts
@@ -104,8 +105,10 @@ class _Router:
 def test_what_is_gathered_when_the_source_is_closed_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portable, "DumpStream", _Stream)
     source = _Stream.source = PortableSource(
-        connect={}, source_name="s", router=_Router(), known={}, server_id=1, heartbeat_s=60, read_timeout_s=60,
-        max_event_bytes=1 << 20, linger_s=60,
+        SourceOptions(
+            connect={}, name="s", router=_Router(), known={}, server_id=1, heartbeat_s=60, read_timeout_s=60,
+            limits=Limits(event_bytes=1 << 20), linger_s=60,
+        )
     )  # fmt: skip
     *_, batch = source.batches(START)  # the first one only says that the stream flows
     assert [orjson.loads(record.value or b"")["after"] for record in batch.records] == [{"id": 1, "a": 10}]

@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from binlog_events import COMMIT_US, SERVER, Binlog
-from cdc.source.decoder import Decoder, Limits
+from cdc.source.decoder import Decoder
 from cdc.source.native import MISSING
+from cdc.source.options import Limits
 from cdc.source.seam import Batch, DdlKind
 from cdc.source.wire import IGNORABLE_FLAG, EventType
 from native_replay import NativeReplay

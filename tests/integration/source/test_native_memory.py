@@ -24,10 +24,12 @@ import orjson
 from source_reader import TestRouter
 from cdc.runs import runs
 from cdc.source.native import NativeSource
+from cdc.source.options import Limits, SourceOptions
 from schemas.position import Position
 asked = json.loads(sys.argv[3])
-source = NativeSource(connect=asked["connect"], source_name="src", router=TestRouter(db=asked["db"]), known={},
-    server_id=asked["server_id"], heartbeat_s=0.5, read_timeout_s=30, max_event_bytes=8 << 20, max_batch_events=20000)
+source = NativeSource(SourceOptions(connect=asked["connect"], name="src", router=TestRouter(db=asked["db"]), known={},
+    server_id=asked["server_id"], heartbeat_s=0.5, read_timeout_s=30,
+    limits=Limits(batch_events=20000, event_bytes=8 << 20)))
 rows = batches = opened = 0
 for batch in source.batches(Position.from_json(asked["position"])):
     for run in runs(batch.records):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdc.source.decoder import Limits
+from cdc.source.options import Limits
 from cdc.source.stream import DumpStream
 from cdc.source.wire import EventType, has_checksum
 from native_replay import NativeReplay
