@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint soak lock clean
+.PHONY: setup demo test lint soak bench lock clean
 
 setup: $(VENV)/.ready
 
@@ -22,6 +22,9 @@ test: setup lint
 
 soak: setup
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+
+bench: setup
+	$(BIN)/python -m bench.capture $(BENCH_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

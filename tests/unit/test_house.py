@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "ops", "cdc", "sink", "auditor", "stack", "tidemark")
+PACKAGES = ("schemas", "ops", "cdc", "sink", "auditor", "stack", "tidemark", "bench")
 MAY_IMPORT = {
     "schemas": set(),
     "ops": {"schemas"},
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "auditor": {"schemas", "ops"},
     "stack": {"schemas", "ops"},
     "tidemark": {"schemas", "ops", "cdc", "sink", "auditor", "stack"},
+    "bench": {"schemas", "ops", "cdc", "sink", "auditor", "stack", "tidemark"},
 }
 NO_IO = {"socket", "confluent_kafka", "elasticsearch", "pymysql", "http", "urllib", "subprocess", "requests"}
 

@@ -1,0 +1,1 @@
+"""How fast it is, and what it costs: against other tools, and against what the servers themselves allow."""
