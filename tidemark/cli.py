@@ -3,39 +3,58 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-import auditor.commands
-import cdc.commands
-import sink.commands
-import stack.commands
 from ops.log import clean
 from schemas.errors import ExitCode, TidemarkError
 from schemas.event import VERSION
-from tidemark import config_commands, doctor, status_command
-from tidemark.demo import command as demo_command
 
-app = typer.Typer(
-    name="tidemark",
-    help="Keeps an Elasticsearch index true to a MySQL database, and proves it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(stack.commands.app, name="stack", help="Real MySQL, Kafka and Elasticsearch on this machine.")
-app.add_typer(cdc.commands.app, name="cdc", help="Read the binlog, publish change events to Kafka.")
-app.add_typer(sink.commands.app, name="sink", help="Index change events into Elasticsearch.")
-app.add_typer(auditor.commands.app, name="audit", help="Prove that the index holds what the topics say.")
-app.add_typer(config_commands.app, name="config", help="What is configured, and where it came from.")
-app.command("init")(config_commands.init)
-app.command("doctor")(doctor.doctor)
-app.command("status")(status_command.status)
-app.command("demo")(demo_command.demo)
+_HELP = "Keeps an Elasticsearch index true to a MySQL database, and proves it."
+#: Groups of commands: the module whose `app` has them.
+_GROUPS = {
+    "stack": ("stack.commands", "Real MySQL, Kafka and Elasticsearch on this machine."),
+    "cdc": ("cdc.commands", "Read the binlog, publish change events to Kafka."),
+    "sink": ("sink.commands", "Index change events into Elasticsearch."),
+    "audit": ("auditor.commands", "Prove that the index holds what the topics say."),
+    "config": ("tidemark.config_commands", "What is configured, and where it came from."),
+}
+#: Single commands: the module that has a function of that name.
+_COMMANDS = {
+    "init": "tidemark.config_commands",
+    "doctor": "tidemark.doctor",
+    "status": "tidemark.status_command",
+    "demo": "tidemark.demo.command",
+}
+
+
+def assemble(words: Sequence[str]) -> typer.Typer:
+    """The command for these words, with the rooms that they name; with all of them if they name none.
+
+    Services live long: what other rooms need would be memory, and time to start.
+    """
+    named = next((word for word in words if not word.startswith("-")), "")
+    app = typer.Typer(
+        name="tidemark",
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(help=_HELP)(root)
+    everything = named not in {*_GROUPS, *_COMMANDS}
+    for name, (module, text) in _GROUPS.items():
+        if everything or name == named:
+            app.add_typer(import_module(module).app, name=name, help=text)
+    for name, module in _COMMANDS.items():
+        if everything or name == named:
+            app.command(name)(getattr(import_module(module), name))
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -44,20 +63,19 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     *,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Keeps an Elasticsearch index true to a MySQL database, and proves it."""
+    """What comes before every command."""
     del version
 
 
 def main() -> None:
     """The installed command."""
-    sys.exit(guard(lambda: app(standalone_mode=False)))
+    sys.exit(guard(lambda: assemble(sys.argv[1:])(standalone_mode=False)))
 
 
 def guard(call: Callable[[], object]) -> int:
