@@ -5,14 +5,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from cdc.check_grants import account, replication_findings, select_findings
 from cdc.check_logged import logged_findings, named_databases
 from cdc.check_position import resumable
+from cdc.check_protection import CHECK, protection_findings
 from cdc.check_server import server_findings
 from cdc.check_tables import cascades_logged, refused_tables, table_findings
 from cdc.inventory import TableFacts, tables
 from cdc.position_store import Instance, PositionStore
+from cdc.protections import policies, protections
 from cdc.route import TableFilter
 from cdc.server import Connection, Server, asking, query
 from cdc.source.engine import INSTALL, chosen
@@ -42,6 +45,12 @@ class Inspected:
     tables: tuple[TableFacts, ...]
     refused: Mapping[str, tuple[str, str]]
     findings: tuple[Finding, ...]
+
+    @property
+    def doubts(self) -> tuple[Finding, ...]:
+        """What to warn of about protected columns at a start."""
+        wanted = (CHECK, Severity.WARN)
+        return tuple(finding for finding in self.findings if (finding.check, finding.severity) == wanted)
 
     @property
     def captured(self) -> tuple[str, ...]:
@@ -82,6 +91,7 @@ def inspect(connection: Connection, settings: Settings, *, own_id: int | None = 
             *select_findings(connection, found, settings.cdc.tables, where),
             *_server_id_findings(connection, own_id, where),
             *table_findings(found, logged=logged, allowed=allowed, where=where),
+            *protection_findings(connection, found, policies(settings), where),
         ]
         refused = refused_tables(found, logged=logged, allowed=allowed)
         findings += _count_findings(connection, settings, len(found), len(refused))
@@ -89,8 +99,8 @@ def inspect(connection: Connection, settings: Settings, *, own_id: int | None = 
 
 
 def _allowed(settings: Settings) -> Callable[[str], bool]:
-    names = {name for name, table in settings.cdc.table.items() if table.allow_unsafe}
-    return names.__contains__
+    patterns = [pattern for pattern, table in settings.cdc.table.items() if table.allow_unsafe]
+    return lambda name: any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _count_findings(connection: Connection, settings: Settings, found: int, refused: int) -> list[Finding]:
@@ -136,7 +146,22 @@ def findings(settings: Settings) -> list[Finding]:
     """What the doctor shows of cdc: MySQL, and Kafka's topics. What cannot be reached is a finding too."""
     kafka = _kafka_findings(settings)
     answers = all(finding.severity is Severity.OK for finding in kafka)
-    return [*_engine_findings(settings), *_mysql_findings(settings, with_position=answers), *kafka]
+    return [
+        *_engine_findings(settings),
+        *_key_findings(settings),
+        *_mysql_findings(settings, with_position=answers),
+        *kafka,
+    ]
+
+
+def _key_findings(settings: Settings) -> list[Finding]:
+    """Whether the key of the hashes is there and nobody else's; nothing if none is needed."""
+    try:
+        key = protections(settings).key
+    except TidemarkError as error:
+        return [_failed("hash-key", error)]
+    found = f"the key of the hashes is there: {settings.cdc.hash_key_file}"
+    return [Finding(check="hash-key", severity=Severity.OK, what=found)] if key else []
 
 
 def _engine_findings(settings: Settings) -> list[Finding]:

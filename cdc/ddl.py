@@ -12,6 +12,7 @@ from dataclasses import replace
 from cdc.checks import Inspected
 from cdc.definition import Change, Definition, as_logged, changes
 from cdc.definitions import Note, definition_note
+from cdc.protected_definition import after_policy_change, comparable
 from cdc.route import TableRouter
 from cdc.source.seam import Batch, Ddl, DdlKind
 from ops import metrics
@@ -55,7 +56,22 @@ class DdlPolicy:
         self._check_refused(inspected)
         self._router.refuse(inspected.refused)
         self._refused = set(inspected.refused)
+        self._take_policies(now)
         self._take_new(inspected, now)
+
+    def _take_policies(self, now: Mapping[str, Definition]) -> None:
+        """A policy that changed since a table was judged last is no change of the table."""
+        for name in now.keys() & self._judged.keys():
+            adapted, changed = after_policy_change(name, self._judged[name], now[name])
+            if adapted is not self._judged[name]:
+                self._keep(name, adapted)
+            if changed:
+                _log.warning(
+                    f"{name} is protected otherwise than before: what was published already stays as it was",
+                    action="protection_changed",
+                    table=name,
+                    columns=", ".join(changed),
+                )
 
     def _check_refused(self, inspected: Inspected) -> None:
         """A table that was captured: what comes next in the binlog may be rows of the time when it still could be."""
@@ -80,8 +96,9 @@ class DdlPolicy:
             self._layouts[table.full_name] = table
             if before is None or judged is None or before.version <= judged.since:
                 continue
-            still = [column.name for column in judged.columns]
-            found = changes(as_logged(before, judged), as_logged(table, judged), only=still)
+            shown, same = comparable(table.full_name, before, table, judged)
+            still = {column.name for column in judged.columns} & same
+            found = changes(as_logged(shown, judged), as_logged(table, judged), only=still)
             new = [change for change in found if change.id not in judged.accepted]
             if new:
                 place = f"{batch.position.file}:{batch.position.pos}"
@@ -107,9 +124,10 @@ class DdlPolicy:
         found = changes(judged, now)
         if found:
             self._object(name, found, _place(ddl), ddl.statement)
-        same = judged.columns == now.columns and judged.primary_key == now.primary_key
+        same = (judged.columns, judged.primary_key, judged.hidden) == (now.columns, now.primary_key, now.hidden)
         if not same:
-            self._keep(name, replace(self._judged[name], columns=now.columns, primary_key=now.primary_key))
+            kept = self._judged[name]
+            self._keep(name, replace(kept, columns=now.columns, primary_key=now.primary_key, hidden=now.hidden))
 
     def _refuse(self, inspected: Inspected, ddl: Ddl) -> None:
         """A table that can be captured no longer has documents that nobody would mend."""

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from schemas.table import FORMAT, Column, ColumnType, Table, check_format
+from schemas.table import FORMAT, Column, ColumnType, Protection, Table, check_format
+
+MASKED, HASHED = "masked", "hashed "  # what the type of a protected column is, or begins with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +28,14 @@ class Definition:
     """A table's columns and key.
 
     `since`: layouts up to this version belong to a table of this name that was dropped. `accepted`: changes, by their
-    `id`, that an operator chose to ignore.
+    `id`, that an operator chose to ignore. `hidden`: marks of columns that are excluded, and not among the others.
     """
 
     columns: tuple[ColumnFacts, ...]
     primary_key: tuple[str, ...]
     since: int = 0
     accepted: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The value of its record in `<source>.__schema`."""
@@ -46,6 +49,7 @@ class Definition:
             primary_key=tuple(record["primary_key"]),
             since=record["since"],
             accepted=tuple(record["accepted"]),
+            hidden=tuple(record.get("hidden", ())),
         )
 
 
@@ -108,6 +112,8 @@ _RANKS = (
 
 def _widened(old: str, new: str) -> bool:
     """True if every old value is written the same way in the new type."""
+    if old.startswith(HASHED) and new.startswith(HASHED):
+        return _widened(old.removeprefix(HASHED), new.removeprefix(HASHED))
     if old.startswith(("enum(", "set(")):
         return new.startswith(old[:-1] + ",")  # labels added at the end
     was, now = _SIZED.fullmatch(old), _SIZED.fullmatch(new)
@@ -147,6 +153,12 @@ _PREFIXED = {
 
 
 def _logged_type(column: Column) -> str:
+    if column.protection is Protection.MASK:
+        return MASKED
+    return HASHED + _plain_type(column) if column.protection else _plain_type(column)
+
+
+def _plain_type(column: Column) -> str:
     sign = " unsigned" if column.unsigned else ""
     if column.type in _PREFIXED and 1 <= column.length <= 4:
         return _PREFIXED[column.type][column.length - 1]

@@ -32,6 +32,10 @@ SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_D
 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA NOT IN ({_SYSTEM})
 ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION
 """  # noqa: S608
+_EXPRESSIONS = f"""
+SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA NOT IN ({_SYSTEM}) AND GENERATION_EXPRESSION > ''
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,15 @@ def definitions(connection: Connection, wanted: Iterable[str]) -> dict[str, Defi
     for db, table, column in query(connection, _KEYS):
         keys[full_name(db, table)].append(column)
     return {name: Definition(columns=tuple(facts), primary_key=tuple(keys[name])) for name, facts in columns.items()}
+
+
+def expressions(connection: Connection, wanted: Iterable[str]) -> dict[str, dict[str, str]]:
+    """`database.table` -> generated column -> the expression that it is computed by; column names in backticks."""
+    names, found = set(wanted), defaultdict[str, dict[str, str]](dict)
+    for db, table, column, expression in query(connection, _EXPRESSIONS):
+        if (name := full_name(db, table)) in names:
+            found[name][column] = expression.decode() if isinstance(expression, bytes) else expression
+    return found
 
 
 def _column(facts: list[Any]) -> ColumnFacts:

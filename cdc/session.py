@@ -16,6 +16,8 @@ from cdc.definitions import read_definitions, read_layouts
 from cdc.inventory import definitions
 from cdc.own_topics import OwnTopics
 from cdc.position_store import Instance, PositionStore, Stored
+from cdc.protected_definition import declared_as
+from cdc.protections import protections
 from cdc.publisher import Publisher
 from cdc.route import TableRouter
 from cdc.server import Connection, asking
@@ -65,6 +67,7 @@ class Opener:
     def __init__(self, settings: Settings, stop: Stop) -> None:
         self._settings = settings
         self._stop = stop
+        self._protections = protections(settings)
         self._instance = Instance.of_this_process()
         self._store = PositionStore(settings, self._instance)
         self._topics = Topics(settings.kafka, settings.source.name)
@@ -96,6 +99,8 @@ class Opener:
         stack.callback(connection.close)
         inspected = inspect(connection, settings, own_id=own_id)
         inspected.enforce()
+        for doubt in inspected.doubts:
+            _log.warning(doubt.what, action="protection", hint=doubt.remedy)
         known = read_layouts(settings)
         with asking(settings.source.where):
             start = self._position(connection, inspected, stored, known)
@@ -146,9 +151,10 @@ class Opener:
         try:
             inspected = inspect(connection, self._settings)
             with asking(self._settings.source.where):
-                return inspected, definitions(connection, inspected.captured)
+                found = definitions(connection, inspected.captured)
         finally:
             connection.close()
+        return inspected, {name: declared_as(self._protections, name, declared) for name, declared in found.items()}
 
     def rival(self) -> FencedError | None:
         """The error to end with if somebody else owns the source by now."""
@@ -193,6 +199,7 @@ class Opener:
             limits=limits,
             linger_s=settings.cdc.linger_s,
             ca_file=settings.source.ca_file,
+            protections=self._protections,
         )
         return open_source(settings.cdc.engine, options)
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Sequence
 
 from cdc.checks import inspect, server_id
+from cdc.protections import protections
 from cdc.route import TableFilter, TableRouter
 from cdc.server import asking
 from cdc.source.engine import open_source
@@ -30,6 +31,7 @@ class Tail:
         chosen = settings.cdc.model_copy(update={"tables": list(patterns), "allow_empty": True})
         self._settings = settings.model_copy(update={"cdc": chosen})
         self._start = checked_start(start)
+        self._protections = protections(settings)
 
     def events(self, limit: int | None) -> Iterator[Record]:
         """Change events and barriers, without tombstones, at most `limit`. Raises `TidemarkError`."""
@@ -57,6 +59,7 @@ class Tail:
             limits=Limits(event_bytes=settings.kafka.max_event_bytes),
             linger_s=_LINGER_S,
             ca_file=settings.source.ca_file,
+            protections=self._protections,
         )
 
     def _prepare(self) -> tuple[Position, TableRouter]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -11,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, f
 from schemas.errors import ConfigError
 
 _MIB = 1 << 20
+_OPEN_TO_OTHERS = stat.S_IWGRP | stat.S_IRWXO
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -142,10 +145,60 @@ class ElasticsearchSettings(_WithPassword):
         return urls
 
 
+def read_key(path: Path, least_bytes: int) -> bytes:
+    """The bytes of a file that holds a key; newlines at its end are not a part of it.
+
+    Raises `ConfigError` if it cannot be read, is too short, or is open to other users.
+    """
+    try:
+        with path.open("rb") as file:
+            mode, key = os.fstat(file.fileno()).st_mode, file.read().rstrip(b"\r\n")
+    except OSError as error:
+        what = f"a file that the configuration names cannot be read: {error.strerror}"
+        raise ConfigError(what, where=str(path)) from None
+    if mode & _OPEN_TO_OTHERS:
+        raise ConfigError(
+            f"the key file is open to other users: its mode is {stat.S_IMODE(mode):04o}",
+            where=str(path),
+            hint=f"chmod 600 {path} (640 is well, too, where a group is to read it)",
+        )
+    if len(key) < least_bytes:
+        raise ConfigError(
+            f"the key is too short: {len(key)} bytes, and at least {least_bytes} are wanted",
+            where=str(path),
+            hint="Make one: umask 077; openssl rand -hex 32 > FILE",
+        )
+    return key
+
+
+ColumnNames = list[Annotated[str, Field(min_length=1)]]
+
+
 class CdcTableSettings(Section):
-    """What is special about one captured table."""
+    """What is special about the captured tables that a pattern matches.
+
+    Columns in `exclude` are left out of events; those in `mask` and `hash` are replaced. `optional` names those of them
+    that a table may lack.
+    """
 
     allow_unsafe: bool = False  # capture it although preflight would refuse it
+    exclude: ColumnNames = []
+    mask: ColumnNames = []
+    hash: ColumnNames = []
+    optional: ColumnNames = []
+
+    @model_validator(mode="after")
+    def _one_policy_each(self) -> Self:
+        seen: dict[str, str] = {}
+        for name, columns in (("exclude", self.exclude), ("mask", self.mask), ("hash", self.hash)):
+            for column in dict.fromkeys(columns):
+                if other := seen.get(column.casefold()):
+                    raise ValueError(f"column {column} is in {name} and in {other}: name it once")
+                seen[column.casefold()] = name
+        stray = set(self.optional) - {*self.exclude, *self.mask, *self.hash}
+        if stray:
+            raise ValueError(f"optional names {', '.join(sorted(stray))}, in none of exclude, mask and hash")
+        return self
 
 
 class CdcSettings(Section):
@@ -158,6 +211,7 @@ class CdcSettings(Section):
     tables: list[TablePattern] = []
     exclude: list[TablePattern] = []
     allow_empty: bool = False
+    hash_key_file: Path | None = None
     engine: Literal["auto", "native", "portable"] = "auto"
     start: Annotated[str, Field(pattern=r"^(latest|earliest|gtid:.*|file:[^:]+:\d+)$")] = "latest"
     snapshot: Literal["none"] = "none"
@@ -170,6 +224,12 @@ class CdcSettings(Section):
     linger_s: Linger = 0.05
     # Singular: TOML does not let `tables` be a list and the head of sub-tables at once.
     table: dict[TablePattern, CdcTableSettings] = {}
+
+    @model_validator(mode="after")
+    def _hashes_have_a_key(self) -> Self:
+        if self.hash_key_file is None and any(table.hash for table in self.table.values()):
+            raise ValueError("columns are to be hashed, and hash_key_file is not set")
+        return self
 
 
 class SinkTableSettings(Section):

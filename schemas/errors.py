@@ -175,6 +175,12 @@ class UnknownOutcomeError(UnsafeError):
     code = "unknown-outcome"
 
 
+class ProtectionError(UnsafeError):
+    """A column that is to be excluded, masked or hashed could be published as it is."""
+
+    code = "protection"
+
+
 class FormatError(UnsafeError):
     """A record was written by a newer tidemark, or by something else."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from schemas.errors import FormatError
 
 FORMAT = 1
+_PROTECTED_FORMAT = 2  # of a table record with protected columns: who does not know them would map them wrongly
 
 
 class ColumnType(StrEnum):
@@ -42,12 +43,21 @@ class ColumnType(StrEnum):
     VECTOR = "vector"
 
 
+class Protection(StrEnum):
+    """What events hold instead of a column's values; NULL stays null."""
+
+    HASH = "hash"
+    MASK = "mask"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column, as the binlog's table map describes it.
 
     `length` is in bytes for CHAR, VARCHAR, BINARY and VARBINARY, in bits for BIT, in bytes of the length prefix for
     TEXT, BLOB, JSON, GEOMETRY and VECTOR. `charset` is MySQL's character set name; `labels` are in definition order.
+    A column with a `protection` is text in events, whatever its type: of a hashed one the labels are hashed too, of a
+    masked one only type and nullability are told.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Column:
     fsp: int = 0
     charset: str = ""
     labels: tuple[str, ...] = ()
+    protection: Protection | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Only what differs from the defaults, so that equal columns give equal bytes."""
@@ -70,7 +81,8 @@ class Column:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Column:
         labels = tuple(record.get("labels", ()))
-        return cls(**{**record, "type": ColumnType(record["type"]), "labels": labels})
+        protection = Protection(record["protection"]) if "protection" in record else None
+        return cls(**{**record, "type": ColumnType(record["type"]), "labels": labels, "protection": protection})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +107,9 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         """The value of its record in `<source>.__schema`."""
+        protected = any(column.protection for column in self.columns)
         return {
-            "format": FORMAT,
+            "format": _PROTECTED_FORMAT if protected else FORMAT,
             "db": self.db,
             "table": self.name,
             "version": self.version,
@@ -108,7 +121,7 @@ class Table:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Table:
         """Read a `__schema` record; a newer format is refused by name."""
-        check_format(record, "table record")
+        check_format(record, "table record", newest=_PROTECTED_FORMAT)
         return cls(
             db=record["db"],
             name=record["table"],

@@ -17,6 +17,8 @@ YEAR                        number                                 integer
 ENUM, SET                   label, array of labels                 keyword
 JSON, VECTOR                the value itself                       object, not indexed
 GEOMETRY                    {"srid":4326,"wkt":"POINT (3 2)"}      wkt as keyword
+any, masked                 "***"                                  keyword
+any, hashed                 64 hexadecimal digits                  keyword
 """
 
 from __future__ import annotations
@@ -66,6 +68,8 @@ _MILLISECOND_DIGITS = 3
 
 def field_mapping(column: Column, *, unsigned_long: bool = True) -> Mapping[str, Any]:
     """Elasticsearch's mapping of one column. `unsigned_long`: whether the cluster has that type."""
+    if column.protection:
+        return _KEYWORD
     wide = column.type is ColumnType.BIGINT and column.unsigned
     if wide or (column.type is ColumnType.BIT and column.length > 1):
         return {"type": "unsigned_long"} if unsigned_long else _KEYWORD

@@ -9,6 +9,7 @@ from cdc.source.native_batch import BatchMaker
 from cdc.source.native_errors import named
 from cdc.source.native_guide import Guide
 from cdc.source.options import Limits, SourceOptions
+from cdc.source.protection import UNPROTECTED, Protections
 from cdc.source.seam import Batch, Router
 from schemas.errors import TidemarkError
 from schemas.position import Position
@@ -35,8 +36,9 @@ class NativeReplay:
         clock: Callable[[], float],
         fold_names: Callable[[], bool],
         no_gtid_before: Callable[[], bool] = lambda: False,
+        protections: Protections = UNPROTECTED,
     ) -> None:
-        guide = Guide(name=name, router=router, known=known, versions=versions)
+        guide = Guide(name=name, router=router, known=known, versions=versions, protections=protections)
         asked = SourceOptions(
             connect={}, name=name, router=router, known=known, server_id=1, heartbeat_s=1, read_timeout_s=1,
             limits=limits, clock=clock,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from cdc.source.protection import UNPROTECTED, Protections, TableProtection
+from cdc.source.protection_check import check_layout
 from cdc.source.rows import RowDecoder, Values
 from cdc.source.seam import Router
 from cdc.source.tablemap import Layout, TableName, WireColumn, parse_layout, table_name
@@ -16,12 +18,13 @@ _CACHED_LAYOUTS = 4096
 
 
 class Captured(NamedTuple):
-    """A captured table: its layout, the decoder of its rows, and where its events go."""
+    """A captured table: its layout as events show it and as it was logged, and where its events go."""
 
     table: Table
     columns: tuple[WireColumn, ...]
     rows: RowDecoder
     partitions: int
+    protection: TableProtection | None
 
     def key(self, values: Values) -> bytes:
         """The Kafka key of a row."""
@@ -37,8 +40,15 @@ class Tables:
     Ids are used again after a restart of the server; what is compiled is kept by the bytes of the layout instead.
     """
 
-    def __init__(self, router: Router, known: Mapping[str, Table], versions: dict[str, int]) -> None:
+    def __init__(
+        self,
+        router: Router,
+        known: Mapping[str, Table],
+        versions: dict[str, int],
+        protections: Protections = UNPROTECTED,
+    ) -> None:
         self._router = router
+        self._protections = protections
         self._versions = versions
         self._ids: dict[int, Captured | None] = {}
         self._compiled: dict[tuple[str, str, bytes], Captured] = {}
@@ -79,12 +89,15 @@ class Tables:
         _check(name, layout)
         topic = self._router.topic(name.db, name.table)
         columns = tuple(wire.column for wire in layout.columns)
+        protection = self._protections.of(name.db, name.table)
+        if protection is not None:
+            check_layout(name.db, name.table, protection, columns, layout.primary_key)
+            columns = protection.shown(columns)
         table = Table(
             db=name.db, name=name.table, version=0, columns=columns, primary_key=layout.primary_key, topic=topic
         )
-        return Captured(
-            self._version(table), layout.columns, RowDecoder(layout.columns), self._router.partitions(topic)
-        )
+        rows = RowDecoder(layout.columns, protection)
+        return Captured(self._version(table), layout.columns, rows, self._router.partitions(topic), protection)
 
     def _version(self, table: Table) -> Table:
         latest = self.known.get(table.full_name)

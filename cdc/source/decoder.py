@@ -11,6 +11,7 @@ from cdc.source.losses import Losses
 from cdc.source.options import Limits
 from cdc.source.prepared import Prepared
 from cdc.source.progress import Progress
+from cdc.source.protection import UNPROTECTED, Protections
 from cdc.source.query import Query, parse_query
 from cdc.source.refusal import incident, rolled_back, statement_format, unsupported, xa_rows
 from cdc.source.rows import NO_TABLE, OPS, parse_head
@@ -66,6 +67,7 @@ class Decoder:
         clock: Callable[[], float],
         fold_names: Callable[[], bool],
         no_gtid_before: Callable[[], bool] = lambda: False,
+        protections: Protections = UNPROTECTED,
     ) -> None:
         self._name = name
         self._limits = limits
@@ -75,8 +77,15 @@ class Decoder:
         self._partitions = position.partitions
         self._seq = Seq(position.seq)
         self._skip = Skip(position.open)
-        self._tables = Tables(router, known, versions)
-        self._changes = TableChanges(router, self._tables, self._seq, fold_names=fold_names)
+        self._tables = Tables(router, known, versions, protections)
+        self._changes = TableChanges(
+            router,
+            self._tables,
+            self._seq,
+            fold_names=fold_names,
+            version=lambda: self._version,
+            protections=protections,
+        )
         self._router = router
         self._transaction: Transaction | None = None
         self._prepared = Prepared("portable")
@@ -280,7 +289,7 @@ class Decoder:
     def _text_change(self, query: Query, event: Event) -> None:
         statement = classify(query, self._version)
         if not self._changes.provably_elsewhere(query, statement):
-            raise statement_format(query.text)
+            raise statement_format(self._changes.text(query))
         self._current(event).thread = query.thread
 
     def _table_change(

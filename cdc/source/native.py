@@ -42,7 +42,13 @@ class NativeSource:
         if extension is None:
             raise RuntimeError(MISSING)
         options = self._options
-        guide = Guide(name=options.name, router=options.router, known=options.known, versions=self._versions)
+        guide = Guide(
+            name=options.name,
+            router=options.router,
+            known=options.known,
+            versions=self._versions,
+            protections=options.protections,
+        )
         asked = {**_connection(options), **_pace(options), **decoding(options, position)}
         engine = self._engine = extension.Engine(asked, guide)
         try:

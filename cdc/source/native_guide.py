@@ -11,9 +11,11 @@ from cdc.source import native_charset
 from cdc.source.capture import Captured, Tables
 from cdc.source.envelope import Origin, Seq
 from cdc.source.prepared import Prepared
+from cdc.source.protection import UNPROTECTED, Protections
 from cdc.source.query import Query, parse_query
 from cdc.source.refusal import statement_format
 from cdc.source.seam import Ddl, Record, Router
+from cdc.source.sql import NEWEST
 from cdc.source.statement import Kind, Statement, classify
 from cdc.source.table_changes import TableChanges
 from cdc.source.tablemap import table_name
@@ -27,11 +29,14 @@ _ACTIONS = {
     Kind.ROLLBACK: "rollback", Kind.COMMIT: "commit", Kind.XA_OUTCOME: "commit", Kind.XA_END: "nothing",
 }  # fmt: skip
 
-_Column = tuple[str, int, int, bool, int, int, int, int, str, list[str]]
+_Column = tuple[str, int, int, bool, int, int, int, int, str, list[str], str]
 
 
 class TableAnswer(NamedTuple):
-    """A captured table. `key`: numbers of its columns, in key order; `new`: the layout, if it is seen first here."""
+    """A captured table, its columns as they were logged, each with its policy.
+
+    `key`: numbers of its columns, in key order; `new`: the layout, if it is seen first here.
+    """
 
     db: str
     name: str
@@ -79,12 +84,29 @@ class Verdict(NamedTuple):
 class Guide:
     """Answers for one run of the engine."""
 
-    def __init__(self, *, name: str, router: Router, known: Mapping[str, Table], versions: dict[str, int]) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        router: Router,
+        known: Mapping[str, Table],
+        versions: dict[str, int],
+        protections: Protections = UNPROTECTED,
+    ) -> None:
         self._name = name
-        self._tables = Tables(router, known, versions)
+        self._hash_key = protections.key
+        self._tables = Tables(router, known, versions, protections)
         self._seq = Seq(0)
         self._fold_names = False
-        self._changes = TableChanges(router, self._tables, self._seq, fold_names=lambda: self._fold_names)
+        self._version = NEWEST
+        self._changes = TableChanges(
+            router,
+            self._tables,
+            self._seq,
+            fold_names=lambda: self._fold_names,
+            version=lambda: self._version,
+            protections=protections,
+        )
         self._prepared = Prepared("native")
 
     def table(self, body: bytes) -> TableAnswer | None:
@@ -95,6 +117,12 @@ class Guide:
             return None
         new = self._tables.new.pop() if self._tables.new else None
         return _answer(captured, new)
+
+    def hash_key(self) -> bytes:
+        """The key of the hashes, asked for when a table has a column to hash."""
+        if self._hash_key is None:
+            raise UndecodableError("a column to be hashed, and no key")
+        return self._hash_key.reveal()
 
     def charset(self, name: str) -> native_charset.Tables:
         """A character set that is not built in."""
@@ -115,7 +143,8 @@ class Guide:
         self._fold_names = state.fold_names
         with _decoding(EventType.QUERY):
             query = parse_query(body, load=state.load)
-            statement = classify(query, version_number(state.server))
+            self._version = version_number(state.server)
+            statement = classify(query, self._version)
         if state.load or statement.kind is Kind.CHANGE:
             self._must_be_elsewhere(query, statement)
             return Verdict("nothing", query.thread, None, [], 0, state.seq)
@@ -135,7 +164,7 @@ class Guide:
 
     def _must_be_elsewhere(self, query: Query, statement: Statement) -> None:
         if not self._changes.provably_elsewhere(query, statement):
-            raise statement_format(query.text)
+            raise statement_format(self._changes.text(query))
 
 
 def _origin(name: str, query: Query, origin: StatementOrigin, state: StatementState) -> Origin:
@@ -146,7 +175,8 @@ def _origin(name: str, query: Query, origin: StatementOrigin, state: StatementSt
 
 def _answer(captured: Captured, new: Table | None) -> TableAnswer:
     table = captured.table
-    numbers = {column.name: number for number, column in enumerate(table.columns)}
+    numbers = {wire.column.name: number for number, wire in enumerate(captured.columns)}
+    policies = captured.protection.columns if captured.protection else {}
     return TableAnswer(
         db=table.db,
         name=table.name,
@@ -158,7 +188,7 @@ def _answer(captured: Captured, new: Table | None) -> TableAnswer:
             (
                 wire.column.name, int(wire.code), wire.size, wire.column.unsigned, wire.column.length,
                 wire.column.precision, wire.column.scale, wire.column.fsp, wire.column.charset,
-                list(wire.column.labels),
+                list(wire.column.labels), str(policies.get(wire.column.name, "")),
             )
             for wire in captured.columns
         ],

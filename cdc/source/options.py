@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cdc.source.protection import UNPROTECTED, Protections
 from cdc.source.seam import Router
 from schemas.table import Table
 
@@ -28,6 +29,7 @@ class SourceOptions:
     system's; the portable engine finds them in `connect["ssl"]`. `name`: the source's. `known`: the latest published
     layout of each `database.table`, read anew at each `batches`. `linger_s`: how long a batch waits for company.
     `clock`: seconds since 1970, for `ts_*` of capture; the native engine reads a given one once, and it stands still.
+    `protections`: columns that leave the decoder excluded, masked or hashed.
     """
 
     connect: Mapping[str, Any]
@@ -41,3 +43,4 @@ class SourceOptions:
     linger_s: float = 0.05
     clock: Callable[[], float] | None = None
     ca_file: Path | None = None
+    protections: Protections = UNPROTECTED

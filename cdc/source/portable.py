@@ -58,6 +58,7 @@ class PortableSource:
             clock=options.clock or time.time,
             fold_names=lambda: stream.server.fold_names,
             no_gtid_before=lambda: stream.server.no_gtid_before,
+            protections=options.protections,
         )
 
     def _read(self, stream: DumpStream, decoder: Decoder) -> Iterator[Batch]:

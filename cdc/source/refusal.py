@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from cdc.source.wire import EventType, type_name
-from schemas.errors import PartialImageError, StatementFormatError, UnsafeError, UnsupportedEventError
+from schemas.errors import (
+    PartialImageError,
+    StatementFormatError,
+    UndecodableError,
+    UnsafeError,
+    UnsupportedEventError,
+)
 
 _NATIVE = '[cdc] engine = "native" reads it'
 _HINTS: dict[int, str] = {
@@ -53,6 +59,11 @@ def partial_image() -> PartialImageError:
         hint="Find the session that sets binlog_row_image to MINIMAL or NOBLOB; "
         "SET PERSIST binlog_row_image = 'FULL' is what tidemark needs.",
     )
+
+
+def hidden() -> UndecodableError:
+    """A row that cannot be decoded, of a table whose values are not to be quoted."""
+    return UndecodableError("a row of a table with protected columns; what exactly is not shown")
 
 
 def rolled_back() -> UnsafeError:

@@ -10,8 +10,10 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from cdc.source import charset, geometry, jsonb, numeric, temporal
-from cdc.source.refusal import partial_image
+from cdc.source.protection import MASK, Policy, TableProtection
+from cdc.source.refusal import hidden, partial_image
 from cdc.source.tablemap import Code, WireColumn
+from cdc.source.width import passing
 from cdc.source.wire import Event, EventType, packed
 from schemas.errors import TidemarkError, UndecodableError
 from schemas.table import Column, ColumnType
@@ -58,10 +60,14 @@ def parse_head(event: Event) -> RowsHead:
 class RowDecoder:
     """Decodes the rows events of one layout."""
 
-    def __init__(self, columns: tuple[WireColumn, ...]) -> None:
+    def __init__(self, columns: tuple[WireColumn, ...], protection: TableProtection | None = None) -> None:
         self._undecodable: list[str] = []
         self._names = [wire.column.name for wire in columns]
-        self._readers = [(wire.column.name, _reader(wire, self._undecodable.append)) for wire in columns]
+        report = self._undecodable.append
+        self._readers = [(wire.column.name, _protected(wire, protection) or _reader(wire, report)) for wire in columns]
+        policies = protection.columns if protection else {}
+        self._excluded = tuple(name for name in self._names if policies.get(name) is Policy.EXCLUDE)
+        self._protected = protection is not None
         self._bitmap_bytes = (len(columns) + 7) // 8
         self._all = (1 << len(columns)) - 1
 
@@ -73,12 +79,22 @@ class RowDecoder:
         for _ in range(2 if op == "u" else 1):
             self._check_full(body[at : at + self._bitmap_bytes])
             at += self._bitmap_bytes
+        rows = self._rows(body, at, op)
+        yield from self._silent(rows) if self._protected else self._told(rows)
+
+    def _told(self, rows: Iterator[RowChange]) -> Iterator[RowChange]:
         try:
-            yield from self._rows(body, at, op)
+            yield from rows
         except (IndexError, ValueError, struct.error) as error:
             if isinstance(error, TidemarkError):
                 raise
             raise UndecodableError(f"a row cannot be decoded: {error!r}") from error
+
+    def _silent(self, rows: Iterator[RowChange]) -> Iterator[RowChange]:
+        try:
+            yield from rows
+        except Exception:  # noqa: BLE001 - whatever it is, its text may quote a protected value
+            raise hidden() from None
 
     def _rows(self, body: bytes, at: int, op: RowOp) -> Iterator[RowChange]:
         bad = self._undecodable
@@ -105,6 +121,8 @@ class RowDecoder:
             else:
                 values[name], at = read(body, at)
             nulls >>= 1
+        for name in self._excluded:
+            del values[name]
         return values, at
 
     def _check_full(self, bitmap: bytes) -> None:
@@ -117,6 +135,26 @@ class RowDecoder:
 
 def base64_text(raw: bytes) -> str:
     return binascii.b2a_base64(raw, newline=False).decode()
+
+
+def _protected(wire: WireColumn, protection: TableProtection | None) -> _Reader | None:
+    """How a protected column is read: what is excluded or masked is never decoded."""
+    policy = protection.columns.get(wire.column.name) if protection else None
+    if policy is None or protection is None:
+        return None
+    if policy is not Policy.HASH:
+        return passing(wire, MASK)
+    key = protection.key
+    if key is None:
+        raise UndecodableError("a column to be hashed, and no key")
+    read = _reader(wire, lambda _name: None)  # that its bytes are no text is nobody's to know
+    of_value = key.of_value
+
+    def read_hashed(body: bytes, at: int) -> tuple[Any, int]:
+        value, at = read(body, at)
+        return of_value(value), at
+
+    return read_hashed
 
 
 def _reader(wire: WireColumn, report: Callable[[str], None]) -> _Reader:

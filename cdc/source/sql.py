@@ -20,6 +20,7 @@ class Token(NamedTuple):
 
 _SKIPPED = re.compile(r"\s+|--(?=[\s\x00-\x1f]|$)[^\n]*|#[^\n]*|/\*(?!!).*?(?:\*/|\Z)", re.DOTALL)
 _VERSIONED = re.compile(r"/\*!(\d{5,6})?")
+_END = re.compile(r"\*/")
 _BARE = re.compile(r"[0-9A-Za-z_$@\u0080-\U0010ffff]+")
 _NAMES = {"`": re.compile(r"`((?:[^`]|``)*)`"), '"': re.compile(r'"((?:[^"]|"")*)"')}
 _ESCAPED = {
@@ -58,3 +59,21 @@ def _token(query: Query, text: str, at: int) -> tuple[Token, int]:
     elif found := _BARE.match(text, at):
         return Token(found[0].upper(), found[0]), found.end()
     return Token(first, ""), at + 1
+
+
+def without_values(query: Query) -> Iterator[str]:
+    """The text again in pieces: literals become `?`, comments and white space a blank; cut at an open quote."""
+    text, at = query.text, 0
+    while at < len(text):
+        first = text[at]
+        if skipped := _SKIPPED.match(text, at) or _VERSIONED.match(text, at) or _END.match(text, at):
+            at = skipped.end()
+            yield " "
+            continue
+        start = at
+        token, at = _token(query, text, start)
+        if first in "`'\"" and at == start + 1:
+            yield "…"
+            return
+        literal = first.isdigit() or (first in _ESCAPED and token is OTHER)
+        yield "?" if literal else text[start:at]

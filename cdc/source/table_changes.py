@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 
 from cdc.source.capture import Tables
 from cdc.source.envelope import Origin, Seq, barrier
+from cdc.source.protection import UNPROTECTED, Protections
 from cdc.source.query import Query
+from cdc.source.redact import redacted
+from cdc.source.renames import check_renames
 from cdc.source.seam import Ddl, DdlKind, Record, Router
+from cdc.source.sql import NEWEST
 from cdc.source.statement import Kind, Statement
 from schemas.table import Table, full_name
 
@@ -15,16 +19,34 @@ _KINDS = {Kind.EMPTIED: DdlKind.EMPTIED, Kind.DATABASE_EMPTIED: DdlKind.EMPTIED,
 
 
 class TableChanges:
-    """Judges statements. `fold_names`: the server compares names without case (lower_case_table_names 1 or 2)."""
+    """Judges statements.
 
-    def __init__(self, router: Router, tables: Tables, seq: Seq, *, fold_names: Callable[[], bool]) -> None:
+    `fold_names`: the server compares names without case (lower_case_table_names 1 or 2). `version`: the server's.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        tables: Tables,
+        seq: Seq,
+        *,
+        fold_names: Callable[[], bool],
+        version: Callable[[], int] = lambda: NEWEST,
+        protections: Protections = UNPROTECTED,
+    ) -> None:
         self._router = router
         self._tables = tables
         self._seq = seq
         self._fold = fold_names
+        self._version = version
+        self._protections = protections
 
     def ddl(self, query: Query, statement: Statement, origin: Origin) -> Ddl | None:
-        """What the pipeline has to look after; None if no wanted table, refused or not, can have changed."""
+        """What the pipeline has to look after; None if no wanted table, refused or not, can have changed.
+
+        Raises `ProtectionError` where protected values come to stand under a name that nothing protects.
+        """
+        check_renames(query, self._folded(statement), self._version(), self._protections, self._router)
         if statement.kind is Kind.HARMLESS or not self._concerns(statement):
             return None
         named = tuple(full_name(db, table) for db, table in statement.tables)
@@ -32,11 +54,15 @@ class TableChanges:
             kind=self._kind(statement),
             db=query.db,
             tables=named,
-            statement=query.text,
+            statement=self.text(query),
             gtid=origin.transaction.gtid,
             file=origin.at.file,
             pos=origin.at.start,
         )
+
+    def text(self, query: Query) -> str:
+        """A statement's text for people: without the values in it where columns are protected."""
+        return redacted(query) if self._protections else query.text
 
     def barriers(self, statement: Statement, origin: Origin) -> Iterator[Record]:
         """For each table that was emptied, one in every partition. A table never seen has published nothing."""
@@ -61,6 +87,9 @@ class TableChanges:
         return not any(self._router.captures(db, table) for db, table in statement.tables) and not any(
             self._router.captures(table.db, table.name) for table in known
         )
+
+    def _folded(self, statement: Statement) -> Statement:
+        return statement._replace(tables=tuple(self._name(*table) for table in statement.tables))
 
     def _concerns(self, statement: Statement) -> bool:
         if statement.kind is Kind.DATABASE_EMPTIED or not statement.tables:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cdc.protections import protections
 from ops.config import load
 from ops.health import Health, HealthServer
 from ops.kafka import admin
@@ -57,6 +58,11 @@ def test_layers_and_origin(write) -> None:
         (GOOD + "heartbeat_s = inf\n", "`cdc.heartbeat_s`"),
         (GOOD + "heartbeat_s = 31\n", "`cdc.heartbeat_s`"),
         (GOOD + '[kafka]\nuser = "u"\npassword = "p"\n', "not used without sasl_mechanism"),
+        (GOOD + '[cdc.table."shop.c"]\nexclude = ["a"]\nmask = ["A"]\n', "column A is in mask and in exclude"),
+        (GOOD + '[cdc.table."shop.c"]\nmask = ["a"]\noptional = ["b"]\n', "optional names b, in none of exclude"),
+        (GOOD + '[cdc.table."shop.c"]\nhash = ["a"]\n', "`cdc`: columns are to be hashed, and hash_key_file is not"),
+        (GOOD + '[cdc.table."shop.c"]\nhashes = ["a"]\n', "did you mean `cdc.table.shop.c.hash`"),
+        (GOOD + '[cdc.table."shop.c"]\nexclude = [""]\n', "`cdc.table.shop.c.exclude.0`"),
     ],
 )
 def test_faults_are_named(write, text: str | bytes, said: str) -> None:
@@ -131,3 +137,39 @@ def test_no_configuration_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "tidemark init" in caught.value.hint
     with pytest.raises(ConfigError, match="does not exist"):
         load(Path("nope.toml"), environ={})
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (b"k" * 32 + b"\n", 0o600, ""),
+        (b"k" * 32 + b"\r\n", 0o640, ""),
+        (b"k" * 32, 0o400, ""),
+        (b"k" * 31 + b"\n", 0o600, "too short: 31 bytes"),
+        (b"", 0o600, "too short: 0 bytes"),
+        (b"k" * 32, 0o644, "open to other users: its mode is 0644"),
+        (b"k" * 32, 0o620, "open to other users"),
+        (None, 0o600, "cannot be read: No such file"),
+    ],
+)
+def test_the_key_of_hashes_is_a_secret_file(write, tmp_path: Path, content: bytes | None, mode: int, said: str) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+        path.chmod(mode)
+    text = GOOD + f'hash_key_file = "{path}"\n[cdc.table."shop.*"]\nhash = ["email"]\n'
+    settings = load(write(text), environ={}).settings
+    if not said:
+        key = protections(settings).key
+        assert key is not None
+        assert key.reveal() == b"k" * 32
+        return
+    with pytest.raises(ConfigError, match=said) as caught:
+        protections(settings)
+    assert caught.value.where == str(path)
+    assert "kkk" not in f"{caught.value!r}{caught.value.hint}"
+
+
+def test_no_key_is_read_where_nothing_is_hashed(write) -> None:
+    text = GOOD + 'hash_key_file = "missing"\n[cdc.table."shop.*"]\nmask = ["email"]\n'
+    assert protections(load(write(text), environ={}).settings).key is None

@@ -6,6 +6,7 @@ use crate::charset::Charset;
 use crate::cursor::Cursor;
 use crate::fault::{Fault, Result};
 use crate::number::{self, Decimal};
+use crate::protect::Protection;
 use crate::temporal::{self, fraction_bytes};
 use crate::{geometry, json, jsonb};
 
@@ -29,6 +30,7 @@ pub struct ColumnSpec {
     pub fsp: u8,
     pub charset: String,
     pub labels: Vec<String>,
+    pub protection: Protection,
 }
 
 /// An ENUM's or SET's label as a JSON string. `good`: its bytes could be decoded.

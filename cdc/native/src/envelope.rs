@@ -211,7 +211,7 @@ impl<'a> Envelope<'a> {
             images.iter().filter(|(is, _)| *is).map(|(_, image)| image.cells[number].1 - image.cells[number].0).sum()
         };
         let mut candidates: Vec<(usize, usize)> = (0..self.captured.columns.len())
-            .filter(|number| !self.captured.key.contains(number))
+            .filter(|number| !self.captured.key.contains(number) && !self.captured.columns[*number].is_excluded())
             .map(|number| (size(number), number))
             .collect();
         let name = |number: usize| &self.captured.columns[number].name;

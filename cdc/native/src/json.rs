@@ -64,7 +64,6 @@ pub fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 
 #[inline]
 pub fn escape(out: &mut Vec<u8>, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     match byte {
         b'"' => out.extend_from_slice(b"\\\""),
         b'\\' => out.extend_from_slice(b"\\\\"),
@@ -75,11 +74,18 @@ pub fn escape(out: &mut Vec<u8>, byte: u8) {
         0x0d => out.extend_from_slice(b"\\r"),
         0..0x20 => {
             out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
+            hex(out, byte);
         }
         _ => out.push(byte),
     }
+}
+
+/// Two hexadecimal digits.
+#[inline]
+pub fn hex(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(HEX[usize::from(byte >> 4)]);
+    out.push(HEX[usize::from(byte & 15)]);
 }
 
 /// A character inside of a string.

@@ -22,6 +22,7 @@ pub mod packets;
 pub mod partition;
 pub mod payload;
 pub mod progress;
+pub mod protect;
 pub mod queue;
 pub mod reader;
 pub mod rows;

@@ -10,6 +10,7 @@ use crate::charset::{Charset, Table};
 use crate::column::ColumnSpec;
 use crate::fault::{Fault, Foreign, Result};
 use crate::host::{Action, Host, Statement, Verdict};
+use crate::protect::Protection;
 use crate::table::TableSpec;
 
 pub struct PyHost {
@@ -18,7 +19,7 @@ pub struct PyHost {
 }
 
 #[derive(FromPyObject)]
-struct PyColumn(String, u8, usize, bool, usize, usize, usize, u8, String, Vec<String>);
+struct PyColumn(String, u8, usize, bool, usize, usize, usize, u8, String, Vec<String>, String);
 
 #[derive(FromPyObject)]
 struct PyTable(String, String, u32, String, u32, Vec<usize>, Vec<PyColumn>, Option<Py<PyAny>>);
@@ -43,16 +44,12 @@ impl Host for PyHost {
     fn table(&mut self, body: &[u8]) -> Result<Option<TableSpec>> {
         let found: Option<PyTable> =
             self.ask(|host| host.call_method1("table", (PyBytes::new(host.py(), body),))?.extract())?;
-        Ok(found.map(|PyTable(db, name, version, topic, partitions, key, columns, new)| TableSpec {
-            db,
-            name,
-            version,
-            topic,
-            partitions,
-            key,
-            columns: columns.into_iter().map(column).collect(),
-            new: new.map(|object| Box::new(object) as Foreign),
-        }))
+        let Some(PyTable(db, name, version, topic, partitions, key, columns, new)) = found else { return Ok(None) };
+        let columns = columns.into_iter().map(column).collect::<Result<Vec<_>>>()?;
+        let hashed = columns.iter().any(|column| column.protection == Protection::Hashed);
+        let hash_key = if hashed { Some(self.ask(|host| host.call_method0("hash_key")?.extract())?) } else { None };
+        let new = new.map(|object| Box::new(object) as Foreign);
+        Ok(Some(TableSpec { db, name, version, topic, partitions, key, columns, hash_key, new }))
     }
 
     fn charset(&mut self, name: &str) -> Result<Charset> {
@@ -106,7 +103,8 @@ fn codes(raw: &[u8]) -> Vec<u32> {
     raw.as_chunks::<4>().0.iter().map(|code| u32::from_le_bytes(*code)).collect()
 }
 
-fn column(found: PyColumn) -> ColumnSpec {
-    let PyColumn(name, code, size, unsigned, length, precision, scale, fsp, charset, labels) = found;
-    ColumnSpec { name, code, size, unsigned, length, precision, scale, fsp, charset, labels }
+fn column(found: PyColumn) -> Result<ColumnSpec> {
+    let PyColumn(name, code, size, unsigned, length, precision, scale, fsp, charset, labels, protection) = found;
+    let protection = Protection::named(&protection)?;
+    Ok(ColumnSpec { name, code, size, unsigned, length, precision, scale, fsp, charset, labels, protection })
 }

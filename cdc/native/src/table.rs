@@ -6,10 +6,11 @@ use crate::charset::Charset;
 use crate::column::{ColumnSpec, Reader, code};
 use crate::cursor::Cursor;
 use crate::fault::{Fault, Foreign, Result};
+use crate::protect::{self, Hasher, MASK, Protection};
 use crate::{json, jsondiff};
 
 /// What the host makes of a table map. `key`: numbers of the primary key's columns, in key order.
-/// `new`: the layout, if it is seen for the first time.
+/// `new`: the layout, if it is seen for the first time. `hash_key`: there if a column is hashed.
 pub struct TableSpec {
     pub db: String,
     pub name: String,
@@ -18,14 +19,29 @@ pub struct TableSpec {
     pub partitions: u32,
     pub key: Vec<usize>,
     pub columns: Vec<ColumnSpec>,
+    pub hash_key: Option<Vec<u8>>,
     pub new: Option<Foreign>,
 }
 
 pub struct Column {
     pub name: String,
     name_json: Vec<u8>,
-    prefix: Vec<u8>, // `{"a":` or `,"b":`
+    prefix: Vec<u8>, // `{"a":` or `,"b":`, nothing if the column is excluded
     reader: Reader,
+    protection: Protection,
+}
+
+impl Column {
+    pub fn is_excluded(&self) -> bool {
+        self.protection == Protection::Excluded
+    }
+}
+
+/// What was logged of a cell. `Diffs`: a partial update of a JSON document.
+enum Cell<'a> {
+    Null,
+    Whole,
+    Diffs { before: Option<&'a [u8]>, diffs: &'a [u8] },
 }
 
 pub struct Captured {
@@ -38,6 +54,8 @@ pub struct Captured {
     /// `,"snapshot":"false","db":…,"server_id":`
     pub source: Vec<u8>,
     json_columns: usize,
+    protected: bool,
+    hasher: Option<Hasher>,
 }
 
 /// Where a row image stands in a buffer, and where in it the values of its columns do.
@@ -51,22 +69,36 @@ pub struct Image {
 impl Captured {
     pub fn compile(spec: &TableSpec, charset: &mut dyn FnMut(&str) -> Result<Arc<Charset>>) -> Result<Captured> {
         let mut columns = Vec::with_capacity(spec.columns.len());
-        for (number, column) in spec.columns.iter().enumerate() {
+        let mut shown = 0;
+        for column in &spec.columns {
             let labelled = matches!(column.code, 247 | 248);
             let text = !column.charset.is_empty() && !labelled;
             let found = if text { Some(charset(&column.charset)?) } else { None };
             let mut name_json = Vec::new();
             json::string(&mut name_json, &column.name);
-            let prefix = [if number == 0 { b"{" } else { b",".as_slice() }, &name_json, b":"].concat();
+            let excluded = column.protection == Protection::Excluded;
+            let prefix = match shown {
+                _ if excluded => Vec::new(),
+                0 => [b"{", name_json.as_slice(), b":"].concat(),
+                _ => [b",", name_json.as_slice(), b":"].concat(),
+            };
+            shown += usize::from(!excluded);
             columns.push(Column {
                 name: column.name.clone(),
                 name_json,
                 prefix,
                 reader: Reader::compile(column, found)?,
+                protection: column.protection,
             });
         }
-        if spec.partitions == 0 || spec.key.iter().any(|number| *number >= columns.len()) {
+        let has = |number: &usize| columns.get(*number).is_some_and(|column| column.protection == Protection::Plain);
+        if spec.partitions == 0 || !spec.key.iter().all(has) {
             return Fault::undecodable("a table without partitions, or with a key that it does not have");
+        }
+        let hashed = spec.columns.iter().any(|column| column.protection == Protection::Hashed);
+        let hasher = spec.hash_key.as_deref().map(Hasher::new).transpose()?;
+        if hashed && hasher.is_none() {
+            return Fault::undecodable("a column to be hashed, and no key");
         }
         let mut source = b",\"snapshot\":\"false\",\"db\":".to_vec();
         json::string(&mut source, &spec.db);
@@ -80,6 +112,8 @@ impl Captured {
             partitions: spec.partitions,
             key: spec.key.clone(),
             json_columns: spec.columns.iter().filter(|column| column.code == code::JSON).count(),
+            protected: spec.columns.iter().any(|column| column.protection != Protection::Plain),
+            hasher,
             columns,
             source,
         })
@@ -91,7 +125,7 @@ impl Captured {
 
     /// A whole row image, as a JSON object. `bad` hears of columns whose text could not be decoded.
     pub fn image(&self, row: &mut Cursor, out: &mut Vec<u8>, image: &mut Image, bad: &mut Vec<usize>) -> Result<()> {
-        self.values(row, out, image, bad, None)
+        self.values(row, out, image, bad, None).map_err(|fault| self.told(fault))
     }
 
     /// The image after a partial update. `before`: the bytes of the image before, as they were logged.
@@ -109,7 +143,11 @@ impl Captured {
             1 => Some((row.take(self.json_columns.div_ceil(8))?, Cursor::new(before))),
             other => return Fault::undecodable(format!("a partial update has the unknown options {other}")),
         };
-        self.values(row, out, image, bad, partial)
+        self.values(row, out, image, bad, partial).map_err(|fault| self.told(fault))
+    }
+
+    fn told(&self, fault: Box<Fault>) -> Box<Fault> {
+        if self.protected { protect::hidden(fault) } else { fault }
     }
 
     fn values(
@@ -134,20 +172,22 @@ impl Captured {
         for (number, column) in self.columns.iter().enumerate() {
             out.extend_from_slice(&column.prefix);
             let start = out.len();
-            let null = is_set(nulls, number);
+            let mut cell = if is_set(nulls, number) { Cell::Null } else { Cell::Whole };
             if let Some((cells, nulls_before)) = &mut before {
                 let old = if is_set(nulls_before, number) { None } else { Some(column.reader.raw(cells)?) };
                 let is_json = matches!(column.reader, Reader::Json(_));
                 json_column += usize::from(is_json);
-                if is_json && !null && is_set(bits, json_column - 1) {
-                    partial_value(out, old, row)?;
-                    image.cells.push((start, out.len()));
-                    continue;
+                if is_json && matches!(cell, Cell::Whole) && is_set(bits, json_column - 1) {
+                    let length = row.u32()? as usize;
+                    cell = Cell::Diffs { before: old, diffs: row.take(length)? };
                 }
             }
-            if null {
-                out.extend_from_slice(json::NULL);
-            } else if !column.reader.read(row, out)? && !bad.contains(&number) {
+            let good = match (column.protection, cell) {
+                (Protection::Plain, Cell::Whole) => column.reader.read(row, out)?,
+                (Protection::Plain, cell) => self.value(column, cell, row, out)?,
+                (protection, cell) => self.protected(column, protection, cell, row, out)?,
+            };
+            if !good && !bad.contains(&number) {
                 bad.push(number);
             }
             image.cells.push((start, out.len()));
@@ -155,6 +195,46 @@ impl Captured {
         out.extend_from_slice(if self.columns.is_empty() { b"{}" } else { b"}" });
         image.end = out.len();
         Ok(())
+    }
+
+    /// False if text could not be decoded.
+    fn value(&self, column: &Column, cell: Cell, row: &mut Cursor, out: &mut Vec<u8>) -> Result<bool> {
+        match cell {
+            Cell::Null => out.extend_from_slice(json::NULL),
+            Cell::Whole => return column.reader.read(row, out),
+            Cell::Diffs { before: Some(before), diffs } => jsondiff::write(out, before, diffs)?,
+            Cell::Diffs { before: None, .. } => {
+                return Fault::undecodable("a partial update of a JSON column that was NULL before");
+            }
+        }
+        Ok(true)
+    }
+
+    /// What is excluded or masked is never decoded; that bytes to be hashed are no text is nobody's to know.
+    fn protected(
+        &self,
+        column: &Column,
+        protection: Protection,
+        cell: Cell,
+        row: &mut Cursor,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        if protection == Protection::Hashed {
+            let start = out.len();
+            self.value(column, cell, row, out)?;
+            if let Some(hasher) = &self.hasher {
+                hasher.replace(out, start)?;
+            }
+            return Ok(true);
+        }
+        let null = matches!(cell, Cell::Null);
+        if matches!(cell, Cell::Whole) {
+            column.reader.raw(row)?;
+        }
+        if protection == Protection::Masked {
+            out.extend_from_slice(if null { json::NULL } else { MASK });
+        }
+        Ok(true)
     }
 
     /// The Kafka key of a row: the primary key columns in key order.
@@ -176,7 +256,10 @@ impl Captured {
     pub fn write_without(&self, out: &mut Vec<u8>, buffer: &[u8], image: &Image, omitted: &[usize]) {
         out.push(b'{');
         let mut first = true;
-        for (number, column) in self.columns.iter().enumerate().filter(|(number, _)| !omitted.contains(number)) {
+        for (number, column) in self.columns.iter().enumerate() {
+            if column.is_excluded() || omitted.contains(&number) {
+                continue;
+            }
             if !first {
                 out.push(b',');
             }
@@ -204,13 +287,4 @@ impl Captured {
 
 fn is_set(bits: &[u8], number: usize) -> bool {
     bits.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1)
-}
-
-fn partial_value(out: &mut Vec<u8>, before: Option<&[u8]>, row: &mut Cursor) -> Result<()> {
-    let length = row.u32()? as usize;
-    let diffs = row.take(length)?;
-    match before {
-        Some(before) => jsondiff::write(out, before, diffs),
-        None => Fault::undecodable("a partial update of a JSON column that was NULL before"),
-    }
 }

@@ -1,0 +1,99 @@
+"""Which columns of a table are excluded, masked or hashed: events, layouts and declarations agree on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from cdc.source.hash_key import HashKey
+from schemas.table import Column, Protection
+
+MASK = "***"
+
+
+class Policy(StrEnum):
+    """What happens to a column."""
+
+    EXCLUDE = "exclude"
+    MASK = "mask"
+    HASH = "hash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePolicies:
+    """What the configuration says for one pattern: column -> policy. `optional`: columns that a table may lack."""
+
+    columns: Mapping[str, Policy]
+    optional: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableProtection:
+    """What holds for one table. `contested`: columns to which patterns give several policies."""
+
+    columns: Mapping[str, Policy]
+    optional: frozenset[str] = frozenset()
+    contested: Mapping[str, tuple[Policy, ...]] = field(default_factory=dict)
+    key: HashKey | None = None
+
+    def shown(self, columns: Iterable[Column]) -> tuple[Column, ...]:
+        """A layout's columns as events have them."""
+        return tuple(self._shown(column) for column in columns if self.columns.get(column.name) is not Policy.EXCLUDE)
+
+    def _shown(self, column: Column) -> Column:
+        policy = self.columns.get(column.name)
+        if policy is Policy.MASK:
+            return Column(name=column.name, type=column.type, nullable=column.nullable, protection=Protection.MASK)
+        if policy is Policy.HASH:
+            labels = tuple(self.label(label) for label in column.labels)
+            return replace(column, labels=labels, protection=Protection.HASH)
+        return column
+
+    def label(self, text: str) -> str:
+        """What a label of a hashed ENUM or SET is called; without the key at hand, nothing."""
+        return self.key.of_text(text) if self.key else ""
+
+
+class Protections:
+    """The policies of all tables. `sections`: pattern -> policies; all that match a table hold for it."""
+
+    def __init__(self, sections: Mapping[str, TablePolicies] | None = None, key: HashKey | None = None) -> None:
+        self._sections = dict(sections or {})
+        self._found: dict[tuple[str, str], TableProtection | None] = {}
+        self.key = key
+
+    def __bool__(self) -> bool:
+        return bool(self._sections)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return tuple(self._sections)
+
+    def of(self, db: str, table: str) -> TableProtection | None:
+        """What holds for a table; None if nothing does."""
+        if not self._sections:
+            return None
+        if (db, table) not in self._found:
+            self._found[db, table] = self._merged(f"{db}.{table}")
+        return self._found[db, table]
+
+    def _merged(self, name: str) -> TableProtection | None:
+        sections = [section for pattern, section in self._sections.items() if fnmatchcase(name, pattern)]
+        wanted: dict[str, set[Policy]] = {}
+        for section in sections:
+            for column, policy in section.columns.items():
+                wanted.setdefault(column, set()).add(policy)
+        if not wanted:
+            return None
+        required = {column for section in sections for column in section.columns.keys() - section.optional}
+        return TableProtection(
+            columns={column: next(policy for policy in Policy if policy in found) for column, found in wanted.items()},
+            optional=frozenset(wanted.keys() - required),
+            contested={column: tuple(sorted(found)) for column, found in wanted.items() if len(found) > 1},
+            key=self.key,
+        )
+
+
+UNPROTECTED = Protections()

@@ -1,0 +1,106 @@
+"""Declarations of protected tables: what `__schema` keeps of them, and what a changed policy means."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from cdc.definition import ColumnFacts, Definition, as_logged, changes
+from cdc.protected_definition import after_policy_change, comparable, declared_as
+from cdc.source.hash_key import HashKey
+from cdc.source.protection import Policy, Protections, TablePolicies
+from schemas.table import Column, ColumnType, Table
+
+KEY = HashKey(b"0123456789abcdef0123456789abcdef")
+
+
+def column(name: str, kind: str = "varchar(20)") -> ColumnFacts:
+    return ColumnFacts(name=name, type=kind, nullable=True, filled=False, charset="utf8mb4")
+
+
+def protections(**columns: str) -> Protections:
+    return Protections({"d.t": TablePolicies(columns={c: Policy(p) for c, p in columns.items()})}, KEY)
+
+
+def declared(*columns: ColumnFacts, **policies: str) -> Definition:
+    return declared_as(protections(**policies), "d.t", Definition(columns=columns, primary_key=("id",)))
+
+
+PLAIN = (column("id", "int"), column("ssn"), column("kind", "enum('canary','it''s')"))
+
+
+def test_what_is_hidden_is_not_kept() -> None:
+    found = declared(*PLAIN, ssn="exclude", kind="hash")
+    assert [one.name for one in found.columns] == ["id", "kind"]
+    text = orjson.dumps(found.to_json()).decode()
+    assert "ssn" not in text
+    assert "canary" not in text
+    assert Definition.from_json(orjson.loads(text)) == found
+    assert declared(*PLAIN, kind="mask").columns[2].type == "masked"
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "after", "fine"),
+    [
+        ("hash", "varchar(20)", "varchar(30)", True),
+        ("hash", "int", "bigint", True),
+        ("hash", "enum('a','b')", "enum('a','b','c')", True),
+        ("hash", "enum('a','b')", "enum('b','a')", False),
+        ("hash", "decimal(9,2)", "decimal(9,3)", False),
+        ("mask", "int", "varchar(3)", True),
+        ("exclude", "int", "varchar(3)", True),
+    ],
+)
+def test_changes_of_protected_columns(policy: str, before: str, after: str, fine: bool) -> None:
+    old, new = (declared(column("id"), column("ssn", kind), ssn=policy) for kind in (before, after))
+    assert (changes(old, new) == []) is fine
+
+
+def test_a_layout_and_a_declaration_speak_alike() -> None:
+    columns = (Column(name="ssn", type=ColumnType.ENUM, labels=("a", "b"), charset="utf8mb4"),)
+    protection = protections(ssn="hash").of("d", "t")
+    assert protection is not None
+    table = Table(db="d", name="t", version=1, columns=protection.shown(columns), primary_key=("id",), topic="x")
+    stated = declared(column("ssn", "enum('a','b')"), ssn="hash")
+    assert as_logged(table, stated).columns[0].type == stated.columns[0].type
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        ({}, {"ssn": "hash"}, ("ssn",)),
+        ({"ssn": "hash"}, {"ssn": "mask"}, ("ssn",)),
+        ({"ssn": "hash"}, {}, ("ssn",)),
+        ({}, {"ssn": "exclude"}, ("ssn",)),
+        ({"ssn": "exclude"}, {}, ("ssn",)),
+        ({"ssn": "exclude"}, {"ssn": "exclude", "kind": "exclude"}, ("kind",)),
+        ({"ssn": "exclude"}, {"ssn": "exclude"}, ()),
+    ],
+)
+def test_a_changed_policy_is_no_change_of_the_table(before: dict, after: dict, changed: tuple[str, ...]) -> None:
+    judged, now = declared(*PLAIN, **before), declared(*PLAIN, **after)
+    adapted, found = after_policy_change("d.t", judged, now)
+    assert found == changed
+    assert changes(adapted, now) == []
+    assert {column.name for column in adapted.columns} == {column.name for column in now.columns}
+
+
+def test_what_was_altered_meanwhile_is_still_judged() -> None:
+    judged = declared(*PLAIN)
+    altered = (*PLAIN[:2], column("kind", "int"), ColumnFacts(name="n", type="int", nullable=False, filled=True))
+    now = declared(*altered, ssn="exclude")
+    adapted, changed = after_policy_change("d.t", judged, now)
+    assert changed == ("ssn",)
+    assert {change.id for change in changes(adapted, now)} == {"+n", "~kind:int"}
+
+
+def test_layouts_are_compared_in_what_both_show() -> None:
+    columns = tuple(Column(name=name, type=ColumnType.INT) for name in ("id", "ssn", "a"))
+    plain = Table(db="d", name="t", version=1, columns=columns, primary_key=("id",), topic="x")
+    protection = protections(ssn="exclude", a="hash").of("d", "t")
+    assert protection is not None
+    now = Table(db="d", name="t", version=2, columns=protection.shown(columns), primary_key=("id",), topic="x")
+    judged = declared(*PLAIN[:2], column("a", "int"), ssn="exclude", a="hash")
+    shown, same = comparable("d.t", plain, now, judged)
+    assert [column.name for column in shown.columns] == ["id", "a"]
+    assert same == {"id"}
