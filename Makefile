@@ -1,6 +1,8 @@
 # Everything a fresh machine needs, each target on its own.
 PYTHON ?= python3
 VENV ?= .venv
+# Test processes side by side, each with servers of its own (about 3 GiB); tests wait more than they compute.
+JOBS ?= 2
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -18,7 +20,7 @@ demo: setup
 	$(BIN)/tidemark demo
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not soak" -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 soak: setup
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)

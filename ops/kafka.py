@@ -138,6 +138,12 @@ def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: flo
     """
     if not topics:
         return {}
+    try:
+        # An admin request that meets a broker that is away can end the process: librdkafka 2.16 aborts it now and then
+        # (`rd_kafka_enq_once_del_source_return: Assertion`). Asking for metadata first cannot.
+        client.list_topics(topics[0], timeout=timeout_s)
+    except KafkaException as error:
+        raise translate(error, where) from error
     found: dict[str, str] = {}
     futures = client.describe_topics(TopicCollection(topics), request_timeout=timeout_s)
     for name, future in futures.items():

@@ -79,7 +79,7 @@ class Watcher:
     def _run(self) -> None:
         try:
             with Catalog(self._settings, self._client_id) as catalog:
-                client = admin(self._settings.kafka, self._client_id)
+                client = self._client()
                 deadletter.ensure_topic(client, self._settings)
                 self._indices.reach()
                 self._round(catalog, client)
@@ -87,19 +87,27 @@ class Watcher:
                 while not self._closing.is_set():
                     self._wake.wait(_EVERY_S)
                     self._wake.clear()
-                    self._guarded(catalog, client)
+                    if not self._guarded(catalog, client):
+                        # An admin client that asked while the broker was away may get no answer ever after, seen with
+                        # librdkafka 2.16: only a new one is sure to.
+                        client = self._client()
         except BaseException as error:  # noqa: BLE001  a side task's death ends the service, whatever it died of
             self._fault.set(error)
 
-    def _guarded(self, catalog: Catalog, client: AdminClient) -> None:
+    def _client(self) -> AdminClient:
+        return admin(self._settings.kafka, self._client_id)
+
+    def _guarded(self, catalog: Catalog, client: AdminClient) -> bool:
+        """A round; false if it has to be done again."""
         try:
             self._round(catalog, client)
         except TidemarkError as error:
             if not error.retryable:
                 raise
             self._troubles.report("discovery", error.what)
-        else:
-            self._troubles.clear("discovery")
+            return False
+        self._troubles.clear("discovery")
+        return True
 
     def _round(self, catalog: Catalog, client: AdminClient) -> None:
         catalog.refresh(timeout_s=_TIMEOUT_S)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cdc.source.native import MISSING
 from ops.settings import Settings
 from runner import Pipeline
 from schemas.errors import TidemarkError
@@ -20,7 +21,7 @@ from servers import ADDRESSES, Elastic, Kafka, Mysql, Servers, of_stack, servers
 from stack import Stack
 
 _TIERS = ("unit", "integration", "stack", "pipeline", "acceptance")
-_VERSIONS: list[str] = []
+_VERSIONS: set[str] = set()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,9 +30,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _TIERS.index(item.path.relative_to(folder).parts[0]))
 
 
+class SideBySide:
+    """Each of xdist's workers has servers of its own; what they were is shown by the process that prints."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        _VERSIONS.update(getattr(node, "workeroutput", {}).get("servers", ()))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SideBySide())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["servers"] = sorted(_VERSIONS)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _VERSIONS:
-        terminalreporter.write_line(f"servers: {_VERSIONS[0]}")
+    for versions in sorted(_VERSIONS):
+        terminalreporter.write_line(f"servers: {versions}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,7 +74,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         pytest.skip(f"no real servers here: {error}. {error.hint}")
     try:
         found = of_stack(status)
-        _VERSIONS.append(found.versions)
+        _VERSIONS.add(found.versions)
         yield found
     finally:
         stack.down()
@@ -75,6 +93,20 @@ def kafka(servers: Servers) -> Kafka:
 @pytest.fixture(scope="session")
 def elastic(servers: Servers) -> Elastic:
     return servers.elastic
+
+
+@pytest.fixture
+def native() -> str:
+    """The native engine; where it is not installed the test is skipped, in CI it fails."""
+    if MISSING:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the native engine is not installed: {MISSING}")
+    return "native"
+
+
+@pytest.fixture(params=["native", "portable"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """One after the other, both engines: for tests of what an engine does."""
+    return str(request.getfixturevalue("native") if request.param == "native" else request.param)
 
 
 @pytest.fixture

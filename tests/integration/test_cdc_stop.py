@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +20,30 @@ pytestmark = pytest.mark.stack
 PATIENT = {"start_timeout_s": 60}
 
 
+class Deaf:
+    """Accepts connections and never says a word."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+        self._callers: list[socket.socket] = []
+        self.port = server.getsockname()[1]
+
+    def await_caller(self) -> None:
+        """Whoever has called waits for the first word from now on."""
+        self._server.settimeout(30)
+        self._callers.append(self._server.accept()[0])
+
+    def close(self) -> None:
+        for caller in self._callers:
+            caller.close()
+
+
 @pytest.fixture
-def deaf() -> Iterator[int]:
-    """A port that accepts connections and never says a word."""
+def deaf() -> Iterator[Deaf]:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+        found = Deaf(server)
+        yield found
+        found.close()
 
 
 def stopped(process: Cdc) -> None:
@@ -33,14 +54,14 @@ def stopped(process: Cdc) -> None:
 
 @pytest.mark.parametrize("how", ["refuses", "is deaf"])
 @pytest.mark.parametrize("server", ["mysql", "kafka"])
-def test_while_waiting_for_a_server(cdc_settings, start: Callable[..., Cdc], deaf: int, server: str, how: str) -> None:
-    port = deaf if how == "is deaf" else free_port()
+def test_while_waiting_for_a_server(cdc_settings, start: Callable[..., Cdc], deaf: Deaf, server: str, how: str) -> None:
+    port = deaf.port if how == "is deaf" else free_port()
     place = {"source": {"port": port}} if server == "mysql" else {"kafka": {"bootstrap_servers": f"127.0.0.1:{port}"}}
     process = start(cdc_settings(service=PATIENT, **place))
     if how == "refuses":
         process.await_said("trying again")
     else:
-        time.sleep(4)  # nothing is said while it waits for the first word
+        deaf.await_caller()
     stopped(process)
 
 
@@ -83,12 +104,15 @@ def test_under_load(cdc_settings, start, stored, mysql, table, kafka) -> None:
 
 
 def test_a_second_signal_ends_at_once(cdc_settings, start, deaf) -> None:
-    process = start(cdc_settings(service=PATIENT, source={"port": deaf}))
-    time.sleep(3)
+    process = start(cdc_settings(service=PATIENT, source={"port": deaf.port}))
+    deaf.await_caller()
     process.process.terminate()
-    time.sleep(0.5)  # two at once are one
-    process.process.terminate()
-    assert process.wait(3) == 130
+    for _ in range(8):  # signals that nobody has seen yet become one
+        process.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.process.wait(0.5)
+            break
+    assert process.wait(1) == 130
 
 
 def test_start_gives_up_in_time(cdc_settings, start) -> None:

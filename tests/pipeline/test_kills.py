@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 
@@ -155,7 +156,7 @@ def make_killable(own_stack: Stack, tmp_path, unique: str) -> Iterator[Callable[
     def make(name: str, seed: int) -> Loaded:
         db = unique[-30:].strip("_")
         cdc = {"tables": [f"{db}.*"], "heartbeat_s": 1, "max_batch_events": 200}
-        made.append(Loaded(Pipeline(tmp_path / name, servers, name, cdc=cdc), db, seed))
+        made.append(Loaded(Pipeline(tmp_path / name, servers, f"{name}_{os.urandom(3).hex()}", cdc=cdc), db, seed))
         return made[-1]
 
     yield make

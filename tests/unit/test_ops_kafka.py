@@ -13,6 +13,9 @@ from ops.kafka import answer, topic_ids
 from schemas.errors import RefusedError, UnreachableError
 
 
+GONE_S = 0.02
+
+
 def ended(code: int) -> Future[Any]:
     future: Future[Any] = Future()
     future.set_exception(KafkaException(KafkaError(code)))
@@ -50,6 +53,10 @@ def test_topics_that_do_not_exist_are_absent(monkeypatch: pytest.MonkeyPatch) ->
         def __init__(self, *futures: Future[Any]) -> None:
             self.futures = futures
 
+        def list_topics(self, _topic: str, *, timeout: float) -> None:
+            if timeout == GONE_S:
+                raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
         def describe_topics(self, _topics: Any, *, request_timeout: float) -> dict[str, Future[Any]]:
             return {f"t{number}": future for number, future in enumerate(self.futures)}
 
@@ -58,3 +65,5 @@ def test_topics_that_do_not_exist_are_absent(monkeypatch: pytest.MonkeyPatch) ->
     client = Admin(Future())
     with pytest.raises(UnreachableError):
         topic_ids(client, ["t0"], "k", timeout_s=0.01)
+    with pytest.raises(UnreachableError):
+        topic_ids(client, ["t0"], "k", timeout_s=GONE_S)
