@@ -12,7 +12,6 @@ from ops import kafka
 from ops.kafka import answer, topic_ids
 from schemas.errors import RefusedError, UnreachableError
 
-
 GONE_S = 0.02
 
 
