@@ -14,10 +14,13 @@ from cdc.source.engine import open_source
 from cdc.source.options import Limits, SourceOptions
 from cdc.source.seam import Record
 from cdc.start import checked_start, first_position
+from ops.log import logger
 from ops.mysql import connect, connect_args
 from ops.settings import Settings
 from schemas.errors import UsageError
 from schemas.position import Position
+
+_log = logger(__name__)
 
 _LINGER_S = 0.02
 
@@ -68,6 +71,8 @@ class Tail:
         try:
             inspected = inspect(connection, settings)
             inspected.enforce()
+            for doubt in inspected.doubts:
+                _log.warning(doubt.what, action="protection", hint=doubt.remedy)
             with asking(settings.source.where):
                 position = first_position(connection, inspected.server, self._start, highest_seq=0)
         finally:

@@ -46,6 +46,10 @@ tables = ["shop.*"]
 # exclude = ["shop.tmp_*"]
 start = "latest"                   # the first time: "latest", "earliest", "gtid:<set>" or "file:<name>:<position>"
 
+# [cdc.table."shop.customers"]     # columns that leave MySQL in no other form: docs/how-to/protect-columns.md
+# exclude = ["ssn"]
+# mask = ["phone"]
+
 # [sink.tables."shop.orders"]
 # index = "orders"
 """
