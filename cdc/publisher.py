@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from cdc.definitions import Note
 from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore
 from cdc.route import TableRouter
-from cdc.runs import LONGEST, Run, runs
+from cdc.runs import LONGEST, Run, release, runs
 from cdc.runs import topics as topics_of
 from cdc.source.seam import Batch, Record
 from cdc.topics import Topics
@@ -104,6 +104,7 @@ class Publisher:
         for item in runs(records):
             self._produce(item) if isinstance(item, Record) else self._produce_run(item)
             crashpoint.reached("mid_transaction")
+        release(records)  # the client has copied them
         self._produce(Record(self._store.topic, 0, POSITION_KEY, orjson.dumps(position.to_json())))
         crashpoint.reached("before_commit")
 

@@ -27,7 +27,10 @@ class Encoded(Protocol):
         """Topic -> how many records that are no tombstones."""
 
     def runs(self, longest: int) -> Iterator[tuple[str, int, list[dict[str, Any]]] | Record]:
-        """Topic, partition and messages, and between them the records with headers."""
+        """Topic, partition and messages, and between them records that go by themselves."""
+
+    def release(self) -> None:
+        """Give up the records' memory."""
 
 
 def topics(records: Iterable[Record]) -> Mapping[str, int]:
@@ -38,6 +41,12 @@ def topics(records: Iterable[Record]) -> Mapping[str, int]:
     for record in records:
         counts[record.topic] += record.value is not None
     return counts
+
+
+def release(records: Iterable[Record]) -> None:
+    """The records were taken over by somebody else: give up their memory, where it is not Python's."""
+    if isinstance(records, Encoded):
+        records.release()
 
 
 def runs(records: Iterable[Record]) -> Iterator[Run | Record]:

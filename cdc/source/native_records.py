@@ -42,7 +42,14 @@ class NativeRecords(Sequence[Record]):
         return counts
 
     def runs(self, longest: int) -> Iterator[tuple[str, int, list[dict[str, Any]]] | Record]:
-        """Topic, partition and messages for one call of `produce_batch`, and between them records with headers."""
+        """Topic, partition and messages for one call of `produce_batch`; between them records that go by themselves.
+
+        These have headers, or are large: then their value is no `bytes`, but C code can read it as if it were.
+        """
         for run in self._raw.runs(longest):
-            yield Record(*self._raw.record(run)) if isinstance(run, int) else run
+            yield Record(*self._raw.message(run)) if isinstance(run, int) else run
         yield from self._tail
+
+    def release(self) -> None:
+        """Give up the records' memory; only their topics can be asked for from now on."""
+        self._raw.release()

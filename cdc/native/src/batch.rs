@@ -30,6 +30,16 @@ pub struct Span {
     pub end: usize,
 }
 
+impl Span {
+    pub fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.end == self.start
+    }
+}
+
 /// One Kafka record. `value` None is a tombstone.
 #[derive(Clone, Copy)]
 pub struct Record {
@@ -123,8 +133,7 @@ impl Batch {
     }
 
     pub fn push(&mut self, record: Record) {
-        self.bytes += record.key.end - record.key.start;
-        self.bytes += record.value.map_or(0, |value| value.end - value.start);
+        self.bytes += record.key.len() + record.value.map_or(0, Span::len);
         self.records.push(record);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::batch::{Batch, Open, Position};
-use crate::envelope::{Op, Row};
+use crate::envelope::Op;
 use crate::event::{self, Event, IGNORABLE_FLAG, kind};
 use crate::fault::{Fault, Result};
 use crate::framing::Framing;
@@ -12,6 +12,7 @@ use crate::gtid;
 use crate::host::Host;
 use crate::payload;
 use crate::progress::Progress;
+use crate::row::Row;
 use crate::tables::Tables;
 use crate::transaction::{Skip, Transaction};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::batch::{Batch, Header, LossKind, Record, Span};
 use crate::json;
 use crate::partition::partition_of;
+use crate::row::{AFTER, BEFORE, Row};
 use crate::table::{Captured, Image};
 use crate::transaction::{Coordinates, Transaction};
 
@@ -27,15 +28,6 @@ impl Op {
     }
 }
 
-/// Both images of a row, in one buffer.
-#[derive(Default)]
-pub struct Row {
-    pub buffer: Vec<u8>,
-    pub before: Image,
-    pub after: Image,
-    pub undecodable: Vec<usize>,
-}
-
 /// What a record shows of a row.
 #[derive(Clone, Copy)]
 struct Shown {
@@ -54,7 +46,6 @@ pub struct Envelope<'a> {
     id: Vec<u8>,
     times: Vec<u8>,
     key: Vec<u8>,
-    old_key: Vec<u8>,
     pub seq: u64,
     pub total: u64,
     pub order: u64,
@@ -101,101 +92,100 @@ impl<'a> Envelope<'a> {
             id,
             times: format!("\",\"ts_ms\":{},\"ts_us\":{micros}}}", micros / 1000).into_bytes(),
             key: Vec::new(),
-            old_key: Vec::new(),
             seq,
             total: transaction.total,
             order: transaction.orders.get(&captured.full_name).copied().unwrap_or_default(),
         }
     }
 
-    /// One row change as records: one, two with the tombstone of a delete, three if its key changed.
-    pub fn records(&mut self, batch: &mut Batch, row: &Row, number: u64, op: Op) {
+    /// The row at the end of the batch's buffer as records: one, two with the tombstone of a delete, three if its key
+    /// changed.
+    pub fn records(&mut self, batch: &mut Batch, row: &mut Row, number: u64, op: Op) {
         if !row.undecodable.is_empty() {
             self.lose(batch, LossKind::Undecodable, &row.undecodable);
         }
-        let topic = batch.topic(&self.captured.topic);
-        let whole = Shown { before: op != Op::Create, after: op != Op::Delete, op, number };
-        match op {
-            Op::Update if self.keys_differ(row) => {
-                let (key, old_key) = (std::mem::take(&mut self.key), std::mem::take(&mut self.old_key));
-                let deleted = Shown { after: false, op: Op::Delete, ..whole };
-                self.delete(batch, topic, row, deleted, &old_key, Some((Header::NewKey, &key)));
-                let created = Shown { before: false, op: Op::Create, ..whole };
-                self.record(batch, topic, row, created, &key, Some((Header::OldKey, &old_key)));
-                (self.key, self.old_key) = (key, old_key);
-            }
-            _ => {
-                let mut key = std::mem::take(&mut self.key);
-                key.clear();
-                let image = if op == Op::Delete { &row.before } else { &row.after };
-                self.captured.write_key(&mut key, &row.buffer, image);
-                if op == Op::Delete {
-                    self.delete(batch, topic, row, whole, &key, None);
-                } else {
-                    self.record(batch, topic, row, whole, &key, None);
-                }
-                self.key = key;
-            }
+        if op == Op::Update && self.keys_differ(&batch.buffer, row) {
+            return self.moved(batch, row, number);
         }
+        let shown = Shown { before: op != Op::Create, after: op != Op::Delete, op, number };
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        let image = if op == Op::Delete { &row.before } else { &row.after };
+        self.captured.write_key(&mut key, &batch.buffer, image);
+        self.count();
+        self.close(&mut batch.buffer, row, shown, &[]);
+        let mut value = Span { start: row.start, end: batch.buffer.len() };
+        if self.is_too_large(value) {
+            let images = row.lift(&mut batch.buffer);
+            value = self.smaller(batch, &images, row, shown, value.len());
+        }
+        let record = self.push(batch, value, &key, None);
+        if op == Op::Delete {
+            self.tombstone(batch, record);
+        }
+        self.key = key;
     }
 
-    /// Count a row that was published before an interruption.
-    pub fn pass_over(&mut self, row: &Row, op: Op) {
-        let events = if op == Op::Update && self.keys_differ(row) { 2 } else { 1 };
+    /// Count a row that was published before an interruption, and take it out of the buffer.
+    pub fn pass_over(&mut self, buffer: &mut Vec<u8>, row: &Row, op: Op) {
+        let events = if op == Op::Update && self.keys_differ(buffer, row) { 2 } else { 1 };
         self.total += events;
         self.order += events;
+        buffer.truncate(row.start);
     }
 
-    fn keys_differ(&mut self, row: &Row) -> bool {
+    fn keys_differ(&self, buffer: &[u8], row: &Row) -> bool {
         let cell = |image: &Image, number: usize| {
             let (start, end) = image.cells[number];
             start..end
         };
-        let same = self
-            .captured
-            .key
-            .iter()
-            .all(|number| row.buffer[cell(&row.before, *number)] == row.buffer[cell(&row.after, *number)]);
-        if !same {
-            self.key.clear();
-            self.old_key.clear();
-            self.captured.write_key(&mut self.old_key, &row.buffer, &row.before);
-            self.captured.write_key(&mut self.key, &row.buffer, &row.after);
-        }
-        !same
+        let mut key = self.captured.key.iter();
+        key.any(|number| buffer[cell(&row.before, *number)] != buffer[cell(&row.after, *number)])
     }
 
-    fn delete(
-        &mut self,
-        batch: &mut Batch,
-        topic: usize,
-        row: &Row,
-        shown: Shown,
-        key: &[u8],
-        header: Option<(Header, &[u8])>,
-    ) {
-        let deleted = self.record(batch, topic, row, shown, key, header);
-        let seq = self.seq;
-        let seq = batch.put(|out| json::unsigned(out, seq));
-        batch.push(Record { value: None, header: Some((Header::Seq, seq)), ..deleted });
+    /// A change of the key: a delete of the old one and a create of the new one.
+    fn moved(&mut self, batch: &mut Batch, row: &mut Row, number: u64) {
+        let images = row.lift(&mut batch.buffer);
+        let (mut key, mut old_key) = (Vec::new(), Vec::new());
+        self.captured.write_key(&mut old_key, &images, &row.before);
+        self.captured.write_key(&mut key, &images, &row.after);
+        let deleted = Shown { before: true, after: false, op: Op::Delete, number };
+        let deleted = self.record(batch, &images, row, deleted, &old_key, (Header::NewKey, &key));
+        self.tombstone(batch, deleted);
+        let created = Shown { before: false, after: true, op: Op::Create, number };
+        self.record(batch, &images, row, created, &key, (Header::OldKey, &old_key));
     }
 
     fn record(
         &mut self,
         batch: &mut Batch,
-        topic: usize,
+        images: &[u8],
         row: &Row,
         shown: Shown,
         key: &[u8],
-        header: Option<(Header, &[u8])>,
+        header: (Header, &[u8]),
     ) -> Record {
+        self.count();
+        let mut value = batch.put(|out| self.value(out, images, row, shown, &[]));
+        if self.is_too_large(value) {
+            batch.buffer.truncate(value.start);
+            value = self.smaller(batch, images, row, shown, value.len());
+        }
+        self.push(batch, value, key, Some(header))
+    }
+
+    fn count(&mut self) {
         self.seq += SEQ_STEP;
         self.total += 1;
         self.order += 1;
-        let mut value = batch.put(|out| self.value(out, row, shown, &[]));
-        if value.end - value.start > self.limit {
-            value = self.smaller(batch, row, shown, value);
-        }
+    }
+
+    fn is_too_large(&self, value: Span) -> bool {
+        value.len() > self.limit
+    }
+
+    fn push(&self, batch: &mut Batch, value: Span, key: &[u8], header: Option<(Header, &[u8])>) -> Record {
+        let topic = batch.topic(&self.captured.topic);
         let partition = partition_of(key, self.captured.partitions);
         let key = batch.put(|out| out.extend_from_slice(key));
         let header = header.map(|(name, bytes)| (name, batch.put(|out| out.extend_from_slice(bytes))));
@@ -204,37 +194,45 @@ impl<'a> Envelope<'a> {
         record
     }
 
-    /// The value again, without its largest columns.
-    fn smaller(&self, batch: &mut Batch, row: &Row, shown: Shown, whole: Span) -> Span {
-        let images = [(shown.before, &row.before), (shown.after, &row.after)];
-        let size = |number: usize| -> usize {
-            images.iter().filter(|(is, _)| *is).map(|(_, image)| image.cells[number].1 - image.cells[number].0).sum()
+    fn tombstone(&self, batch: &mut Batch, deleted: Record) {
+        let seq = batch.put(|out| json::unsigned(out, self.seq));
+        batch.push(Record { value: None, header: Some((Header::Seq, seq)), ..deleted });
+    }
+
+    /// A value of `size` bytes, again at the buffer's end, without its largest columns.
+    fn smaller(&self, batch: &mut Batch, images: &[u8], row: &Row, shown: Shown, size: usize) -> Span {
+        let parts = [(shown.before, &row.before), (shown.after, &row.after)];
+        let weight = |number: usize| -> usize {
+            parts.iter().filter(|(is, _)| *is).map(|(_, image)| image.cells[number].1 - image.cells[number].0).sum()
         };
         let mut candidates: Vec<(usize, usize)> = (0..self.captured.columns.len())
             .filter(|number| !self.captured.key.contains(number) && !self.captured.columns[*number].is_excluded())
-            .map(|number| (size(number), number))
+            .map(|number| (weight(number), number))
             .collect();
         let name = |number: usize| &self.captured.columns[number].name;
         candidates
             .sort_by(|(size, number), (other, second)| other.cmp(size).then_with(|| name(*number).cmp(name(*second))));
-        let mut excess = (whole.end - whole.start).saturating_sub(self.limit) as i64;
+        let mut excess = size.saturating_sub(self.limit) as i64;
         let mut omitted = Vec::new();
         let last = candidates.len();
-        let mut value = whole;
+        let start = batch.buffer.len();
         for (place, (size, number)) in candidates.into_iter().enumerate() {
             omitted.push(number);
             excess -= size as i64;
             if excess > 0 && place + 1 < last {
                 continue;
             }
-            batch.buffer.truncate(whole.start);
-            value = batch.put(|out| self.value(out, row, shown, &omitted));
-            if value.end - value.start <= self.limit {
+            batch.buffer.truncate(start);
+            self.value(&mut batch.buffer, images, row, shown, &omitted);
+            if batch.buffer.len() - start <= self.limit {
                 break;
             }
         }
+        if omitted.is_empty() {
+            self.value(&mut batch.buffer, images, row, shown, &[]);
+        }
         self.lose(batch, LossKind::Omitted, &omitted);
-        value
+        Span { start, end: batch.buffer.len() }
     }
 
     fn lose(&self, batch: &mut Batch, kind: LossKind, numbers: &[usize]) {
@@ -242,17 +240,22 @@ impl<'a> Envelope<'a> {
         batch.lose(kind, &self.captured.full_name, names);
     }
 
-    fn value(&self, out: &mut Vec<u8>, row: &Row, shown: Shown, omitted: &[usize]) {
-        out.reserve(row.buffer.len() + self.source.len() + self.id.len() + 200);
+    fn value(&self, out: &mut Vec<u8>, images: &[u8], row: &Row, shown: Shown, omitted: &[usize]) {
         let image = |out: &mut Vec<u8>, is: bool, image: &Image| match is {
             false => out.extend_from_slice(json::NULL),
-            true if omitted.is_empty() => out.extend_from_slice(&row.buffer[image.start..image.end]),
-            true => self.captured.write_without(out, &row.buffer, image, omitted),
+            true if omitted.is_empty() => out.extend_from_slice(&images[image.start..image.end]),
+            true => self.captured.write_without(out, images, image, omitted),
         };
-        out.extend_from_slice(b"{\"before\":");
+        out.extend_from_slice(BEFORE);
         image(out, shown.before, &row.before);
-        out.extend_from_slice(b",\"after\":");
+        out.extend_from_slice(AFTER);
         image(out, shown.after, &row.after);
+        self.close(out, row, shown, omitted);
+    }
+
+    /// What comes after the images.
+    fn close(&self, out: &mut Vec<u8>, row: &Row, shown: Shown, omitted: &[usize]) {
+        out.reserve(self.source.len() + self.id.len() + self.times.len() + 200);
         out.extend_from_slice(b",\"source\":");
         out.extend_from_slice(&self.source);
         json::unsigned(out, shown.number);

@@ -25,6 +25,7 @@ pub mod progress;
 pub mod protect;
 pub mod queue;
 pub mod reader;
+pub mod row;
 pub mod rows;
 pub mod socket;
 pub mod table;
@@ -38,3 +39,5 @@ mod pybatch;
 mod pyhost;
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "python")]
+mod pyview;

@@ -68,79 +68,88 @@ impl Packets {
         if self.end == self.start && !self.fill(timeout)? {
             return Ok(None);
         }
-        let first = self.piece()?;
-        if first.len() < LONGEST {
-            if self.joined.capacity() > BUFFER {
-                self.joined = Vec::new();
-            }
-            return Ok(Some(Place::Buffer(first)));
+        let length = self.head()?;
+        if length <= BUFFER - HEAD {
+            self.need(length)?;
+            self.start += length;
+            return Ok(Some(Place::Buffer(self.start - length..self.start)));
         }
-        self.joined.clear();
-        self.joined.extend_from_slice(&self.buffer[first]);
-        loop {
-            let piece = self.piece()?;
-            let last = piece.len() < LONGEST;
-            self.joined.extend_from_slice(&self.buffer[piece]);
-            if last {
-                return Ok(Some(Place::Joined));
-            }
+        self.forget();
+        self.append(length)?;
+        let mut last = length;
+        while last == LONGEST {
+            last = self.head()?;
+            self.append(last)?;
         }
+        Ok(Some(Place::Joined))
     }
 
-    /// One piece of a packet; the rest of it has to come, now that it has begun.
-    fn piece(&mut self) -> Result<Range<usize>> {
+    /// Gives back the memory of a large packet that was dealt with.
+    pub fn forget(&mut self) {
+        self.joined = Vec::new();
+    }
+
+    /// The length of a packet's next piece, which has to come, now that it has begun.
+    fn head(&mut self) -> Result<usize> {
         self.need(HEAD)?;
         let head = &self.buffer[self.start..self.start + HEAD];
         let length = usize::from(head[0]) | usize::from(head[1]) << 8 | usize::from(head[2]) << 16;
         self.sequence = head[3].wrapping_add(1);
-        self.need(HEAD + length)?;
-        let start = self.start + HEAD;
-        self.start = start + length;
-        Ok(start..start + length)
+        self.start += HEAD;
+        Ok(length)
+    }
+
+    /// A piece that is too large for the buffer, as it comes: what was promised takes no room before it is there.
+    fn append(&mut self, length: usize) -> Result<()> {
+        let at_hand = length.min(self.end - self.start);
+        self.joined.extend_from_slice(&self.buffer[self.start..self.start + at_hand]);
+        self.start += at_hand;
+        let mut missing = length - at_hand;
+        while missing > 0 {
+            let known = self.joined.len();
+            self.joined.resize(known + missing.min(BUFFER), 0);
+            let count = self.socket.read(&mut self.joined[known..], self.quiet_limit)?;
+            self.joined.truncate(known + count.unwrap_or(0));
+            missing -= count.unwrap_or(0);
+            self.heard(count.is_some(), self.quiet_limit)?;
+        }
+        Ok(())
     }
 
     fn need(&mut self, count: usize) -> Result<()> {
         while self.end - self.start < count {
             if self.start + count > self.buffer.len() {
-                self.make_room(count);
+                self.buffer.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
             }
             self.fill(self.quiet_limit)?;
         }
         Ok(())
     }
 
-    fn make_room(&mut self, count: usize) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        if self.buffer.len() < count {
-            self.buffer.resize(count, 0);
-        }
-    }
-
     /// Reads what is there; false after the timeout.
     fn fill(&mut self, timeout: Duration) -> Result<bool> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            if self.buffer.len() > BUFFER {
-                self.buffer = vec![0; BUFFER];
-            }
         }
-        match self.socket.read(&mut self.buffer[self.end..], timeout)? {
-            Some(count) => {
-                self.end += count;
-                self.silence = Duration::ZERO;
-                Ok(true)
-            }
-            None => {
-                // Time that we did not wait does not count: whoever publishes may have held us back.
-                self.silence += timeout;
-                if self.silence < self.quiet_limit {
-                    return Ok(false);
-                }
-                Err(Fault::unreachable(format!("the server was silent for {} s", self.quiet_limit.as_secs())))
-            }
+        let count = self.socket.read(&mut self.buffer[self.end..], timeout)?;
+        self.end += count.unwrap_or(0);
+        self.heard(count.is_some(), timeout)?;
+        Ok(count.is_some())
+    }
+
+    fn heard(&mut self, something: bool, waited: Duration) -> Result<()> {
+        if something {
+            self.silence = Duration::ZERO;
+            return Ok(());
         }
+        // Time that we did not wait does not count: whoever publishes may have held us back.
+        self.silence += waited;
+        if self.silence < self.quiet_limit {
+            return Ok(());
+        }
+        Err(Fault::unreachable(format!("the server was silent for {} s", self.quiet_limit.as_secs())))
     }
 
     pub fn send(&mut self, payload: &[u8]) -> Result<()> {

@@ -1,18 +1,26 @@
 //! Batches as Python takes them: objects are made when they are asked for, run by run.
 
-use pyo3::exceptions::PyIndexError;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::batch::{self, Record, Span};
 use crate::fault::Foreign;
+use crate::pyview::View;
+
+const LARGE: usize = 1 << 20; // a value that is not worth a copy
 
 type OpenTuple = (String, u64, u64);
+type Message<'py> = Bound<'py, PyTuple>;
+type Value<'py> = Option<Bound<'py, PyAny>>;
 
 /// Encoded records in source order, and what comes with them.
 #[pyclass(frozen)]
 pub struct Batch {
     inner: batch::Batch,
+    buffer: Mutex<Arc<Vec<u8>>>, // `inner` has none
     #[pyo3(get)]
     tables: Vec<Py<PyAny>>,
     #[pyo3(get)]
@@ -30,11 +38,40 @@ impl Batch {
         let tables = objects(std::mem::take(&mut inner.tables));
         let tail = objects(std::mem::take(&mut inner.tail));
         let ddl = objects(inner.ddl.take().into_iter().collect()).pop();
-        Batch { inner, tables, tail, ddl }
+        let buffer = Mutex::new(Arc::new(std::mem::take(&mut inner.buffer)));
+        Batch { inner, buffer, tables, tail, ddl }
     }
 
-    fn object<'py>(&self, py: Python<'py>, span: Span) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.inner.bytes_of(span))
+    fn bytes(&self) -> Bytes {
+        Bytes(self.buffer.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn parts<'py>(&self, py: Python<'py>, number: usize, bytes: &Bytes, value: Value<'py>) -> PyResult<Message<'py>> {
+        let record = self.record_at(number)?;
+        let mut headers = Vec::new();
+        if let Some((name, span)) = &record.header {
+            headers.push((name.name(), bytes.object(py, *span)?));
+        }
+        let headers = PyTuple::new(py, headers)?;
+        let topic = &*self.inner.topics[record.topic];
+        (topic, record.partition, bytes.object(py, record.key)?, value, headers).into_pyobject(py)
+    }
+
+    fn record_at(&self, number: usize) -> PyResult<&Record> {
+        self.inner.records.get(number).ok_or_else(|| PyIndexError::new_err("no such record"))
+    }
+}
+
+/// A batch's buffer; empty when it was given up.
+#[derive(Clone)]
+struct Bytes(Arc<Vec<u8>>);
+
+impl Bytes {
+    fn object<'py>(&self, py: Python<'py>, span: Span) -> PyResult<Bound<'py, PyBytes>> {
+        match self.0.get(span.start..span.end) {
+            Some(bytes) => Ok(PyBytes::new(py, bytes)),
+            None => Err(PyValueError::new_err("the batch's records were released")),
+        }
     }
 }
 
@@ -99,20 +136,28 @@ impl Batch {
     }
 
     /// One record: topic, partition, key, value or None, headers.
-    fn record<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Bound<'py, PyTuple>> {
-        let Some(record) = self.inner.records.get(number) else {
-            return Err(PyIndexError::new_err("no such record"));
-        };
-        let value = record.value.map(|span| self.object(py, span));
-        let headers: Vec<_> = record.header.iter().map(|(name, span)| (name.name(), self.object(py, *span))).collect();
-        (
-            &*self.inner.topics[record.topic],
-            record.partition,
-            self.object(py, record.key),
-            value,
-            PyTuple::new(py, headers)?,
-        )
-            .into_pyobject(py)
+    fn record<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Message<'py>> {
+        let bytes = self.bytes();
+        let value = self.record_at(number)?.value;
+        let value = value.map(|span| bytes.object(py, span)).transpose()?;
+        self.parts(py, number, &bytes, value.map(Bound::into_any))
+    }
+
+    /// One record whose value, if it is large, is a view of the batch's memory instead of a copy.
+    fn message<'py>(&self, py: Python<'py>, number: usize) -> PyResult<Message<'py>> {
+        match self.record_at(number)?.value {
+            Some(span) if span.len() >= LARGE => {
+                let bytes = self.bytes();
+                let view = View::new(bytes.0.clone(), span)?.into_pyobject(py)?;
+                self.parts(py, number, &bytes, Some(view.into_any()))
+            }
+            _ => self.record(py, number),
+        }
+    }
+
+    /// Gives up the records' bytes as soon as no view shows them; what else the batch says remains.
+    fn release(&self) {
+        *self.buffer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 
     /// Topic -> how many records go there that are no tombstones.
@@ -128,7 +173,8 @@ impl Batch {
         Ok(found.unbind())
     }
 
-    /// What `cdc.runs.runs` gives: `(topic, partition, messages)`, and between them the numbers of records with headers.
+    /// What `cdc.runs.runs` gives: `(topic, partition, messages)`, and between them the numbers of records that go by
+    /// themselves: those with headers, and large ones.
     fn runs(slf: Py<Batch>, py: Python<'_>, longest: usize) -> Runs {
         let topics = slf.get().inner.topics.iter().map(|topic| PyString::new(py, topic).unbind()).collect();
         let key = |text| PyString::intern(py, text).unbind();
@@ -137,6 +183,7 @@ impl Batch {
             places: vec![Vec::new(); slf.get().inner.topics.len()],
             names: [key("key"), key("value")],
             topics,
+            bytes: slf.get().bytes(),
             batch: slf,
             next: 0,
             longest: longest.max(1),
@@ -154,6 +201,7 @@ struct Waiting {
 #[pyclass]
 pub struct Runs {
     batch: Py<Batch>,
+    bytes: Bytes,
     topics: Vec<Py<PyString>>,
     names: [Py<PyString>; 2],
     waiting: Vec<Waiting>,
@@ -172,12 +220,13 @@ impl Runs {
         while let Some(record) = self.batch.get().inner.records.get(self.next).copied() {
             let place = self.place(&record);
             let waiting = &mut self.waiting[place].numbers;
-            if waiting.len() >= self.longest || (record.header.is_some() && !waiting.is_empty()) {
+            let alone = record.header.is_some() || record.value.is_some_and(|value| value.len() >= LARGE);
+            if waiting.len() >= self.longest || (alone && !waiting.is_empty()) {
                 return self.run(py, place).map(Some);
             }
             let number = self.next;
             self.next += 1;
-            if record.header.is_some() {
+            if alone {
                 return Ok(Some(number.into_pyobject(py)?.into_any()));
             }
             waiting.push(number);
@@ -207,7 +256,7 @@ impl Runs {
         let messages = PyList::empty(py);
         let Waiting { topic, partition, numbers } = &mut self.waiting[place];
         for number in std::mem::take(numbers) {
-            messages.append(message(py, batch, &batch.inner.records[number], &self.names)?)?;
+            messages.append(message(py, &self.bytes, &batch.inner.records[number], &self.names)?)?;
         }
         (&self.topics[*topic], *partition, messages).into_pyobject(py).map(Bound::into_any)
     }
@@ -215,13 +264,13 @@ impl Runs {
 
 fn message<'py>(
     py: Python<'py>,
-    batch: &Batch,
+    bytes: &Bytes,
     record: &Record,
     names: &[Py<PyString>; 2],
 ) -> PyResult<Bound<'py, PyDict>> {
     let [key, value] = names;
     let message = PyDict::new(py);
-    message.set_item(key, batch.object(py, record.key))?;
-    message.set_item(value, record.value.map(|span| batch.object(py, span)))?;
+    message.set_item(key, bytes.object(py, record.key)?)?;
+    message.set_item(value, record.value.map(|span| bytes.object(py, span)).transpose()?)?;
     Ok(message)
 }

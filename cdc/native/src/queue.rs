@@ -19,8 +19,8 @@ struct State {
     batches: VecDeque<Batch>,
     weight: usize,
     failure: Option<Failure>,
-    /// A statement is being dealt with: until the next batch is asked for, nothing more is read.
-    statement: bool,
+    /// A batch was taken, and the next one has not been asked for.
+    busy: bool,
     closed: bool,
 }
 
@@ -50,27 +50,31 @@ impl Queue {
             return false;
         }
         state.weight += weight;
-        state.statement |= is_statement;
         state.batches.push_back(batch);
         self.changed.notify_all();
-        if is_statement {
-            let waiting = |state: &mut State| !state.closed && state.statement;
-            state = self.changed.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-        !state.closed
+        if is_statement { self.rest(state) } else { true }
+    }
+
+    /// Waits until all batches were dealt with; false if nobody reads any more.
+    pub fn drain(&self) -> bool {
+        self.rest(self.lock())
+    }
+
+    fn rest(&self, state: MutexGuard<'_, State>) -> bool {
+        let working = |state: &mut State| !state.closed && (state.busy || !state.batches.is_empty());
+        !self.changed.wait_while(state, working).unwrap_or_else(PoisonError::into_inner).closed
     }
 
     /// The next batch; None after the timeout, or when closed. The failure comes after all batches before it.
     pub fn get(&self, timeout: Duration) -> Result<Option<Batch>, Failure> {
         let deadline = Instant::now() + timeout;
         let mut state = self.lock();
-        if state.batches.is_empty() && state.statement {
-            state.statement = false;
-            self.changed.notify_all();
-        }
+        state.busy = false;
+        self.changed.notify_all();
         loop {
             if let Some(batch) = state.batches.pop_front() {
                 state.weight -= batch.weight();
+                state.busy = true;
                 self.changed.notify_all();
                 return Ok(Some(batch));
             }
@@ -138,6 +142,18 @@ mod tests {
         assert!(queue.lock().batches.is_empty());
         assert_eq!(queue.get(Duration::from_secs(5)).ok().flatten().unwrap().buffer.len(), 2);
         writer.join().unwrap();
+    }
+
+    #[test]
+    fn is_drained_when_the_last_batch_was_dealt_with() {
+        let queue = Arc::new(Queue::new(10_000));
+        assert!(queue.drain() && queue.put(batch(1)));
+        let waiting = queue.clone();
+        let reader = thread::spawn(move || waiting.drain());
+        assert!(queue.get(Duration::from_secs(5)).ok().flatten().is_some());
+        assert!(!reader.is_finished() && queue.lock().busy);
+        assert!(queue.get(Duration::ZERO).ok().flatten().is_none());
+        assert!(reader.join().unwrap());
     }
 
     #[test]

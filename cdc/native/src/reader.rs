@@ -15,6 +15,7 @@ use crate::socket::Closer;
 const TICK: Duration = Duration::from_millis(500);
 const PATIENCE: u32 = 10; // lingers that a batch waits at most while events keep coming
 const STACK_BYTES: usize = 16 << 20; // documents and geometries are read by recursion, to a limit
+const LARGE: usize = 4 << 20; // an event that is decoded while no other batch takes memory
 const LOOK_EVERY: u32 = 64; // events between two looks at the clock while more are at hand
 
 pub struct Pace {
@@ -122,12 +123,18 @@ fn read(
         if let Some(event) = &event {
             let mut emitted = false;
             let raw = dump.packets.bytes(event);
+            if raw.len() > LARGE && !queue.drain() {
+                return Ok(());
+            }
             decoder
                 .feed(&raw[1..], &mut |batch| {
                     emitted = true;
                     if queue.put(batch) { Ok(()) } else { Err(Fault::unreachable("closed")) }
                 })
                 .map_err(|fault| (fault, true))?;
+            if raw.len() > LARGE {
+                dump.packets.forget();
+            }
             if emitted {
                 timer.restart();
             }

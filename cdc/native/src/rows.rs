@@ -1,9 +1,11 @@
 //! A rows event: its head, and one row after the other.
 
 use crate::cursor::Cursor;
-use crate::envelope::{Op, Row};
+use crate::envelope::Op;
 use crate::event::{Event, kind};
 use crate::fault::{Fault, Result};
+use crate::json;
+use crate::row::{AFTER, BEFORE, Row};
 use crate::table::Captured;
 
 const NO_TABLE: u64 = 0xff_ffff; // a rows event without rows, there only for its end-of-statement flag
@@ -54,23 +56,29 @@ impl<'a> RowsEvent<'a> {
         Ok(())
     }
 
-    /// The next row, in place of what was in `row`; false if there is none.
-    pub fn next(&mut self, row: &mut Row, captured: &Captured) -> Result<bool> {
+    /// The next row, behind what is in `out`; false if there is none.
+    pub fn next(&mut self, row: &mut Row, captured: &Captured, out: &mut Vec<u8>) -> Result<bool> {
         if self.cursor.is_empty() {
             return Ok(false);
         }
-        let Row { buffer, before, after, undecodable } = row;
-        buffer.clear();
+        let Row { start, before, after, undecodable } = row;
         undecodable.clear();
-        let start = self.cursor.rest();
-        if self.op != Op::Create {
-            captured.image(&mut self.cursor, buffer, before, undecodable)?;
+        *start = out.len();
+        let logged = self.cursor.rest();
+        out.extend_from_slice(BEFORE);
+        if self.op == Op::Create {
+            out.extend_from_slice(json::NULL);
+        } else {
+            captured.image(&mut self.cursor, out, before, undecodable)?;
         }
-        if self.partial {
-            let logged = &start[..start.len() - self.cursor.rest().len()];
-            captured.partial_image(&mut self.cursor, logged, buffer, after, undecodable)?;
-        } else if self.op != Op::Delete {
-            captured.image(&mut self.cursor, buffer, after, undecodable)?;
+        out.extend_from_slice(AFTER);
+        if self.op == Op::Delete {
+            out.extend_from_slice(json::NULL);
+        } else if self.partial {
+            let logged = &logged[..logged.len() - self.cursor.rest().len()];
+            captured.partial_image(&mut self.cursor, logged, out, after, undecodable)?;
+        } else {
+            captured.image(&mut self.cursor, out, after, undecodable)?;
         }
         undecodable.sort_unstable();
         Ok(true)

@@ -66,6 +66,19 @@ pub struct Image {
     pub cells: Vec<(usize, usize)>,
 }
 
+impl Image {
+    /// The buffer lost so many bytes before it.
+    pub fn shift(&mut self, count: usize) {
+        let back = |place: &mut usize| *place = place.saturating_sub(count);
+        back(&mut self.start);
+        back(&mut self.end);
+        for (start, end) in &mut self.cells {
+            back(start);
+            back(end);
+        }
+    }
+}
+
 impl Captured {
     pub fn compile(spec: &TableSpec, charset: &mut dyn FnMut(&str) -> Result<Arc<Charset>>) -> Result<Captured> {
         let mut columns = Vec::with_capacity(spec.columns.len());

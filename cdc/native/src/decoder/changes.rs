@@ -49,13 +49,13 @@ impl Decoder {
         let origin = Origin { head, server_id, at, transaction, captured_us };
         let mut envelope = Envelope::new(captured, &origin, self.seq, self.config.event_bytes);
         let mut row = std::mem::take(&mut self.row);
-        while rows.next(&mut row, captured)? {
+        while rows.next(&mut row, captured, &mut self.batch.buffer)? {
             transaction.row += 1;
             if published.is_none_or(|published| transaction.row <= published) {
-                envelope.pass_over(&row, rows.op);
+                envelope.pass_over(&mut self.batch.buffer, &row, rows.op);
                 continue;
             }
-            envelope.records(&mut self.batch, &row, transaction.row - 1, rows.op);
+            envelope.records(&mut self.batch, &mut row, transaction.row - 1, rows.op);
             self.batch.rows += 1;
             if self.is_full() {
                 self.seq = envelope.seq;

@@ -1,0 +1,33 @@
+"""What a committed reader finds in one topic, fast: for volumes that kafka-python is too slow for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, TopicPartition
+
+_BUNCH = 20_000
+
+
+def committed_values(bootstrap_servers: str, topic: str) -> list[dict[str, Any]]:
+    """Every committed event of a topic, in source order; tombstones are left out."""
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap_servers, "group.id": "never-committed", "enable.auto.commit": False,
+        "isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.partition.eof": True,
+        "message.max.bytes": 1 << 28, "fetch.message.max.bytes": 1 << 28, "fetch.max.bytes": 1 << 28,
+        "allow.auto.create.topics": False,
+    })  # fmt: skip
+    try:
+        known = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in known])
+        found: list[dict[str, Any]] = []
+        ended = 0
+        while ended < len(known):
+            for message in consumer.consume(_BUNCH, timeout=1):
+                ended += message.error() is not None
+                if message.error() is None and message.value() is not None:
+                    found.append(orjson.loads(message.value()))
+    finally:
+        consumer.close()
+    return sorted(found, key=lambda event: event["source"]["seq"])
