@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from elastic_transport import ConnectionError as TransportConnectionError
-from elastic_transport import ConnectionTimeout, SerializationError, TlsError
+from elastic_transport import ConnectionTimeout, SerializationError, Serializer, TlsError
 from elasticsearch import ApiError, Elasticsearch
 
 from ops.settings import ElasticsearchSettings, existing, read_secret
@@ -55,6 +55,24 @@ def client(settings: ElasticsearchSettings, **overrides: Any) -> Elasticsearch:
     elif settings.user:
         options["basic_auth"] = (settings.user, settings.secret())
     return Elasticsearch(settings.urls, **{**options, **overrides})
+
+
+class _Raw(Serializer):
+    """Leaves bytes as they are."""
+
+    def loads(self, data: bytes) -> bytes:
+        return data
+
+    def dumps(self, data: Any) -> bytes:
+        return bytes(data)
+
+
+RAW = {"application/json": _Raw(), "application/x-ndjson": _Raw()}
+
+
+def raw(settings: ElasticsearchSettings, **overrides: Any) -> Elasticsearch:
+    """A client for `perform_request` whose answers, errors too, are bytes: the caller knows how much it has to read."""
+    return client(settings, serializers=RAW, **overrides)
 
 
 def translate(error: Exception, where: str) -> TidemarkError:

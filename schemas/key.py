@@ -20,11 +20,13 @@ def kafka_key(columns: Mapping[str, Any]) -> bytes:
 
 def key_text(key: bytes) -> str:
     """The row key as text: one column's value as it is, several as a compact JSON array."""
-    values = list(orjson.loads(key).values())
-    if len(values) == 1:
-        value = values[0]
+    columns = orjson.loads(key)
+    if len(columns) == 1:
+        (value,) = columns.values()
+        if type(value) is int:
+            return str(value)
         return value if isinstance(value, str) else orjson.dumps(value).decode()
-    return orjson.dumps(values).decode()
+    return orjson.dumps(list(columns.values())).decode()
 
 
 def document_id(text: str) -> str:

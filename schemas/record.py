@@ -21,6 +21,9 @@ class Kind(StrEnum):
     BARRIER = "barrier"
 
 
+_UPSERT, _DELETE, _BARRIER = Kind  # an enum's members are slow to look up, and this is done for every record
+
+
 class Read(NamedTuple):
     """One record. `event`: the envelope, None for a tombstone; `key`: the row key's text, empty for a barrier.
 
@@ -40,15 +43,14 @@ def read(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, An
         if key is None:
             raise ValueError("no key")  # noqa: TRY301  one exit for all that is wrong with a record
         if value is None:
-            return Read(Kind.DELETE, key_text(key), _seq_header(headers), None)
+            return Read(_DELETE, key_text(key), _seq_header(headers), None)
         event = orjson.loads(value)
         seq = int(event["source"]["seq"])
         if event["op"] == "t":
             if key != BARRIER_KEY:
                 raise ValueError("a barrier has the key of a row")  # noqa: TRY301
-            return Read(Kind.BARRIER, "", seq, event, int(event["below"]))
-        kind = Kind.DELETE if event["after"] is None else Kind.UPSERT
-        return Read(kind, key_text(key), seq, event)
+            return Read(_BARRIER, "", seq, event, int(event["below"]))
+        return Read(_DELETE if event["after"] is None else _UPSERT, key_text(key), seq, event)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"not a change event: {type(error).__name__}: {error}",

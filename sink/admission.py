@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Message
 
@@ -11,7 +11,8 @@ from ops.log import logger
 from schemas.errors import OffsetsLostError
 from schemas.record import Kind
 from sink import hints
-from sink.part import Item, Part, item_of
+from sink.part import Item, Part, item_in
+from sink.share import Share, intake, lane_of, share_of
 from sink.trouble import Troubles
 from sink.watch import Target
 
@@ -27,28 +28,45 @@ class Admission:
         self,
         *,
         group: str,
-        put: Callable[[Item], None],
+        lanes: int,
+        put: Callable[[int, Share], None],
         targets: Callable[[], Mapping[str, Target]],
         look: Callable[[], None],
         sweep: Callable[[Part, int, Callable[[], None]], None],
         troubles: Troubles,
     ) -> None:
         self._group = group
+        self._lanes = lanes
         self._put = put
         self._targets = targets
         self._look = look
         self._sweep = sweep
         self._troubles = troubles
 
-    def take(self, part: Part, message: Message) -> None:
-        """Open a record of ours. Raises `FormatError`, `OffsetsLostError`."""
-        item = item_of(part, message)
-        self._check_seq(part, item)
-        self._check_age(part, message)
-        part.offsets.opened(item.offset, item.seq)
+    def take(self, part: Part, messages: Sequence[Message]) -> None:
+        """Open records of ours, in order. Raises `FormatError`, `OffsetsLostError`."""
+        self._check_age(part, messages[0])
         part.stale_position = -1
+        if part.held or part.wait is not None or not self._pass(part, messages):
+            for message in messages:
+                self._hold(part, item_in(part, message))
+            self.release(part)
+
+    def _pass(self, part: Part, messages: Sequence[Message]) -> bool:
+        """Put them into the lanes if none of them has to wait, which is the rule."""
+        read = intake(part, messages, version=self._targets()[part.topic].version, lanes=self._lanes)
+        if read is None:
+            return False
+        part.offsets.opened(read.opened)
+        for number, share in enumerate(read.shares):
+            if share.offsets:
+                self._put(number, share)
+        return True
+
+    def _hold(self, part: Part, item: Item) -> None:
+        self._check_seq(part, item)
+        part.offsets.opened([(item.offset, item.seq)])
         part.held.append(item)
-        self.release(part)
 
     def release(self, part: Part) -> None:
         """Pass on what does not have to wait any longer."""
@@ -61,7 +79,7 @@ class Admission:
                 return
             item = part.held.popleft()
             if item.kind is not Kind.BARRIER:
-                self._put(item)
+                self._put(lane_of(item.kafka_key, self._lanes), share_of([item]))
 
     def _check_seq(self, part: Part, item: Item) -> None:
         # The tombstone of a delete has the delete's seq.

@@ -6,6 +6,7 @@ All of it happens in the thread that polls, the callbacks included.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -25,7 +26,7 @@ from sink.watch import Target
 _log = logger(__name__)
 
 _META_TIMEOUT_S = 10
-_MOST_AT_ONCE = 500
+_MOST_AT_ONCE = 4000
 _RENEW_S = 20.0
 _DRAIN_S = 10.0
 
@@ -68,6 +69,7 @@ class Group:
             session_timeout_ms=6_000,  # how long a killed sink keeps its partitions; brokers allow no less by default
             heartbeat_interval_ms=2_000,
             queued_max_messages_kbytes=16_384,
+            fetch_queue_backoff_ms=10,  # how long a partition rests when so much is queued; a second by default
             on_commit=self._on_commit,
         )
 
@@ -80,19 +82,21 @@ class Group:
                 sorted(wanted), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
 
-    def read(self, timeout_s: float) -> Iterator[tuple[Part, Message]]:
-        """What has come; waits for the first record only. Raises `OffsetsLostError` where offsets are gone."""
+    def read(self, timeout_s: float) -> Iterator[tuple[Part, list[Message]]]:
+        """What has come, by partition; waits for the first record only. Raises `OffsetsLostError` for lost offsets."""
         first = self._consumer.poll(timeout_s)
         if first is None:
             return
+        runs: dict[tuple[str | None, int | None], list[Message]] = defaultdict(list)
         for message in (first, *self._consumer.consume(_MOST_AT_ONCE, 0)):
-            error = message.error()
-            if error is not None:
+            if (error := message.error()) is not None:
                 self._problem(error, message)
-                continue
-            part = self.parts.get((message.topic() or "", message.partition() or 0))
+            else:
+                runs[message.topic(), message.partition()].append(message)
+        for (topic, number), messages in runs.items():
+            part = self.parts.get((topic or "", number or 0))
             if part is not None:
-                yield part, message
+                yield part, messages
         self._troubles.clear("kafka")
 
     def _problem(self, error: KafkaError, message: Message) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -20,24 +20,25 @@ class Offsets:
 
     def __init__(self, start: Mark) -> None:
         self._lock = threading.Condition()
-        self._open: deque[Mark] = deque()
+        self._open: deque[tuple[int, int]] = deque()  # offset and seq
         self._settled: set[int] = set()
         self._end = start.offset
         self._seq = start.seq
 
-    def opened(self, offset: int, seq: int) -> None:
-        """A record was read; until it is settled nothing past it is committed."""
+    def opened(self, records: Sequence[tuple[int, int]]) -> None:
+        """Records were read, each an offset and a seq; until one is settled nothing past it is committed."""
         with self._lock:
-            self._open.append(Mark(offset, seq))
-            self._end = offset + 1
+            self._open.extend(records)
+            self._end = records[-1][0] + 1
 
     def settled(self, offsets: Iterable[int]) -> None:
         """These records are applied, overtaken or dead-lettered."""
         with self._lock:
-            self._settled.update(offsets)
-            while self._open and self._open[0].offset in self._settled:
-                offset, self._seq = self._open.popleft()
-                self._settled.discard(offset)
+            waiting, done = self._open, self._settled
+            done.update(offsets)
+            while waiting and waiting[0][0] in done:
+                offset, self._seq = waiting.popleft()
+                done.discard(offset)
             self._lock.notify_all()
 
     def reached(self, position: int) -> None:
@@ -49,7 +50,7 @@ class Offsets:
     def mark(self) -> Mark:
         """What may be committed now."""
         with self._lock:
-            return Mark(self._open[0].offset if self._open else self._end, self._seq)
+            return Mark(self._open[0][0] if self._open else self._end, self._seq)
 
     @property
     def open(self) -> int:

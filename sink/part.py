@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Message
@@ -83,29 +83,32 @@ class Item(NamedTuple):
     size: int
 
 
-def item_of(part: Part, message: Message) -> Item:
-    """Read a message; its `before` is let go. Raises `FormatError` for what tidemark cannot have written."""
-    raw_key, value, offset = message.key(), message.value(), message.offset() or 0
+def item_of(
+    part: Part,
+    offset: int,
+    key: bytes | None,
+    value: bytes | None,
+    *,
+    headers: Iterable[tuple[str, Any]] = (),
+    ts_ms: int = 0,
+) -> Item:
+    """Read a record; its `before` is let go. `ts_ms`: a tombstone's. Raises `FormatError` for what is not ours."""
+    where = f"{part.where} at offset {offset}"
     try:
-        kind, key, seq, event, below = read(raw_key, value, cast("Any", message.headers()))
-        source = event["source"] if event else {"ts_ms": message.timestamp()[1], "table_version": 0}
-        return Item(
-            part=part,
-            offset=offset,
-            kind=kind,
-            key=key,
-            seq=seq,
-            after=event["after"] if event and kind is Kind.UPSERT else None,
-            version=int(source["table_version"]),
-            below=below,
-            ts_ms=int(source["ts_ms"]),
-            kafka_key=raw_key or b"",
-            value=value,
-            size=len(raw_key or b"") + len(value or b""),
-        )
+        kind, text, seq, event, below = read(key, value, headers)
+        raw, size = key or b"", len(key or b"") + len(value or b"")
+        if event is None:
+            return Item(part, offset, kind, text, seq, None, 0, below, ts_ms, raw, None, size)
+        source = event["source"]
+        version, ts_ms = int(source["table_version"]), int(source["ts_ms"])
+        return Item(part, offset, kind, text, seq, event.get("after"), version, below, ts_ms, raw, value, size)
     except FormatError as error:
-        raise FormatError(error.what, where=f"{part.where} at offset {offset}", hint=error.hint) from None
+        raise FormatError(error.what, where=where, hint=error.hint) from None
     except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(
-            f"not a change event: {type(error).__name__}: {error}", where=f"{part.where} at offset {offset}"
-        ) from None
+        raise FormatError(f"not a change event: {type(error).__name__}: {error}", where=where) from None
+
+
+def item_in(part: Part, message: Message) -> Item:
+    """Read a message."""
+    headers, ts_ms = cast("Any", message.headers()) or (), message.timestamp()[1]
+    return item_of(part, message.offset() or 0, message.key(), message.value(), headers=headers, ts_ms=ts_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from confluent_kafka import KafkaException
 
 from ops import metrics
 from ops.elastic import client as elastic_client
+from ops.elastic import raw
 from ops.health import Health
 from ops.kafka import translate
 from ops.log import logger
@@ -25,6 +27,7 @@ from sink.index import Indices
 from sink.lanes import Lanes
 from sink.lease import Lease
 from sink.part import Part
+from sink.pressure import Pressure
 from sink.settle import Tools
 from sink.trouble import Fault, Troubles
 from sink.watch import Watcher
@@ -33,6 +36,7 @@ _log = logger(__name__)
 
 _POLL_S = 0.1
 _COMMIT_EVERY_S = 1.0
+_YOUNG_OBJECTS = 100_000  # containers that are new, before the garbage collector looks at them
 _END_S = 4.0  # how long what is in flight may take at the end; the deadline of all is the service's
 _COMMIT_END_S = 2.0
 
@@ -45,7 +49,7 @@ class Sink:
         self._stop = stop
         self._health = health
         self._where = ", ".join(settings.elasticsearch.urls)
-        self._client = elastic_client(settings.elasticsearch, connections_per_node=settings.sink.lanes + 3)
+        self._client = elastic_client(settings.elasticsearch, connections_per_node=3)
         self._troubles = Troubles()
         self._fault = Fault()
         name = settings.sink_group
@@ -55,9 +59,10 @@ class Sink:
         self._letters = DeadLetters(settings, name)
         self._watcher = Watcher(settings, indices, self._troubles, self._fault, name)
         self._chores = Chores(self._troubles, self._fault)
+        self._bulk = raw(settings.elasticsearch, connections_per_node=settings.sink.lanes)
         self._lanes = Lanes(
             Tools(
-                client=self._client,
+                client=self._bulk,
                 settings=settings.sink,
                 lease=lease,
                 troubles=self._troubles,
@@ -76,13 +81,14 @@ class Sink:
         )
         self._admission = Admission(
             group=name,
+            lanes=settings.sink.lanes,
             put=self._lanes.put,
             targets=lambda: self._watcher.targets,
             look=self._watcher.look,
             sweep=self._sweep,
             troubles=self._troubles,
         )
-        self._pressed = False
+        self._pressure = Pressure(settings.sink.queue_bytes, lambda: self._lanes.queued_bytes)
         self._next_commit = 0.0
 
     def run(self) -> None:
@@ -97,6 +103,9 @@ class Sink:
             self._end()
 
     def _start(self) -> None:
+        # Events come and go by the ten thousand and make no cycles; looking for some took a third of our time.
+        gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS, 20, 100)
         self._health.details = self._details
         self._lanes.start()
         self._chores.start()
@@ -108,8 +117,12 @@ class Sink:
         self._fault.check()
         self._check_topics()
         self._group.subscribe(self._watcher.targets)
-        for part, message in self._group.read(_POLL_S):
-            self._admission.take(part, message)
+        self._pressure.look()
+        if self._pressure.high and not self._pressure.paused:
+            self._lanes.wait_eased(_POLL_S)
+        else:
+            for part, messages in self._group.read(_POLL_S):
+                self._admission.take(part, messages)
         for part in list(self._group.parts.values()):
             self._admission.release(part)
         self._group.pause(self._resting())
@@ -127,11 +140,9 @@ class Sink:
                 )
 
     def _resting(self) -> set[Part]:
-        """The partitions to pause: all while the lanes are full, until they are half empty; else those that wait."""
-        most = self._settings.sink.queue_bytes
-        self._pressed = self._lanes.queued_bytes > (most // 2 if self._pressed else most)
-        parts = self._group.parts.values()
-        return {part for part in parts if self._pressed or part.wait is not None}
+        """The partitions to pause: all while the lanes are full for long; else those that wait."""
+        paused = self._pressure.paused
+        return {part for part in self._group.parts.values() if paused or part.wait is not None}
 
     def _commit(self) -> None:
         now = time.monotonic()
@@ -192,7 +203,7 @@ class Sink:
             "partitions": len(parts),
             "open": sum(part.offsets.open for part in parts),
             "queued_bytes": self._lanes.queued_bytes,
-            "full": self._pressed,
+            "full": self._pressure.high,
         }
 
     def _end(self) -> None:
@@ -201,6 +212,7 @@ class Sink:
             self._health.down("stopping", "stopping")
         with ExitStack() as last_first:
             last_first.callback(self._client.close)
+            last_first.callback(self._bulk.close)
             last_first.callback(self._letters.close)
             last_first.callback(self._watcher.close, 0.5)
             last_first.callback(self._chores.close, 0.5)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from elasticsearch import Elasticsearch
@@ -14,17 +15,20 @@ from ops import crashpoint, metrics
 from ops.settings import SinkSettings
 from schemas.deadletter import DeadLetter
 from schemas.errors import IndexMissingError, RefusedError, TidemarkError, UnknownOutcomeError
-from sink.action import lines
-from sink.bulk import Answer, Bound, send
+from sink.action import Actions
+from sink.bound import Bound, cuts
+from sink.bulk import Answer, Reply, send
 from sink.deadletter import letter_of
-from sink.fold import Run, fold
+from sink.fold import Folded, Run, Settled
 from sink.lease import Lease
 from sink.outcome import Outcome
 from sink.part import Item, Part
 from sink.patience import until_done
+from sink.share import Share
 from sink.trouble import Fault, Troubles
 
 _TOO_MANY = 429
+_APPLIED = Answer(Outcome.APPLIED, 200)
 _LEASE_WAIT_S = 2.0
 
 
@@ -57,75 +61,106 @@ class Settler:
         self._bound = bound
         self._closing = closing
 
-    def settle(self, batch: Iterable[Item]) -> None:
-        """Return when every item has its end, or is not ours any more, or the sink is closing.
+    def settle(self, batch: Sequence[Share]) -> None:
+        """Return when every record has its end, or is not ours any more, or the sink is closing.
 
         Raises `RefusedError`, `IndexMissingError`, `IndexForeignError`, `UnknownOutcomeError`.
         """
-        runs = fold(batch)
-        until_done(self._closing, lambda: self._attempt(runs))
+        runs = self._at_once(Folded(batch))
+        if any(run.owned for run in runs):
+            until_done(self._closing, lambda: self._attempt(runs))
+
+    # --- the usual case: one request after the other, each applied as a whole ---
+
+    def _at_once(self, folded: Folded) -> list[Run]:
+        """Send everything; the runs that are left, from the first request on of which not all was applied."""
+        lines = folded.lines
+        for piece in self._cuts(lines):
+            rest = slice(piece.stop, len(lines))
+            if not self._may_send(folded.parts(piece)):
+                return folded.runs(piece) + folded.runs(rest)
+            body = b"".join(lines[piece])
+            reply = self._send(body, piece.stop - piece.start)
+            if reply.applied:
+                self._bound.accepted(len(body), reply.took_s)
+                for settled in folded.settled(piece):
+                    settled.part.offsets.settled(settled.offsets)
+                    count_applied(settled)
+                continue
+            runs = folded.runs(piece)
+            self._guarded(partial(self._answered, runs, reply, len(body)))
+            left = [run for run in runs if run.events]
+            if left:
+                return left + folded.runs(rest)
+        self._tools.troubles.clear(self._name)
+        return []
+
+    # --- what did not get through at once ---
 
     def _attempt(self, runs: list[Run]) -> bool:
         """Try all that is left; True if nothing is any more."""
+        self._guarded(lambda: self._try(runs))
+        return not any(run.events and run.owned for run in runs)
+
+    def _guarded(self, step: Callable[[], object]) -> None:
+        """Do it; what may be done again later is told only."""
         try:
-            self._try(runs)
+            step()
         except TidemarkError as error:
             if not error.retryable:
                 raise
             self._tools.troubles.report(self._name, error.what)
-        return not any(run.keep_owned() for run in runs)
 
     def _try(self, runs: list[Run]) -> None:
-        runs[:] = [run for run in runs if run.keep_owned()]
+        runs[:] = [run for run in runs if run.events and run.owned]
         self._finish([run for run in runs if not run.left])
         if not self._tools.lease.await_fresh(_LEASE_WAIT_S):
             self._tools.troubles.report(self._name, "the group does not confirm that our partitions are ours")
             return
-        for chunk in self._chunks([run for run in runs if run.left]):
-            if not self._may_send(chunk) or not self._send(chunk):
+        waiting = [run for run in runs if run.left]
+        bodies = encoded([run.current for run in waiting])
+        for piece in self._cuts(bodies):
+            body, sent = b"".join(bodies[piece]), waiting[piece]
+            if not self._may_send({run.current.part for run in sent}):
+                return
+            if not self._answered(sent, self._send(body, len(sent)), len(body)):
                 return
         self._tools.troubles.clear(self._name)
 
-    def _may_send(self, chunk: list[tuple[Run, bytes]]) -> bool:
+    def _may_send(self, parts: Iterable[Part]) -> bool:
         """Asked before every request: others may have taken long, and much may have changed meanwhile."""
         if self._closing.is_set() or not self._tools.lease.fresh:
             return False
-        return all(item.part.owned for run, _ in chunk for item in run.events)
+        return all(part.owned for part in parts)
 
-    def _chunks(self, runs: Sequence[Run]) -> Iterator[list[tuple[Run, bytes]]]:
-        chunk: list[tuple[Run, bytes]] = []
-        size = 0
-        for run in runs:
-            body = lines(run.current)
-            if chunk and size + len(body) > self._bound.bytes:
-                yield chunk
-                chunk, size = [], 0
-            chunk.append((run, body))
-            size += len(body)
-        if chunk:
-            yield chunk
+    def _cuts(self, bodies: Sequence[bytes]) -> Iterator[slice]:
+        return cuts(list(map(len, bodies)), self._bound.bytes, self._tools.settings.max_batch_events)
 
-    def _send(self, chunk: list[tuple[Run, bytes]]) -> bool:
-        """One request; False if the rest had better wait."""
-        body = b"".join(part for _, part in chunk)
-        reply = send(self._tools.client, body, len(chunk))
+    def _send(self, body: bytes, items: int) -> Reply:
+        reply = send(self._tools.client, body, items, gzip=self._tools.settings.gzip)
         crashpoint.reached("after_bulk")
+        return reply
+
+    def _answered(self, runs: list[Run], reply: Reply, size: int) -> bool:
+        """What an answer means for what was sent; False if the rest had better wait."""
         if reply.failed is not None:
-            return self._failed(reply.failed, [run for run, _ in chunk], len(body))
-        return self._judge([run for run, _ in chunk], reply.answers, len(body))
+            return self._failed(reply.failed, runs, size)
+        if not reply.applied:
+            return self._judge(runs, reply, size)
+        return self._judge(runs, replace(reply, answers=[_APPLIED] * len(runs)), size)
 
     def _failed(self, answer: Answer, runs: list[Run], size: int) -> bool:
         if answer.outcome is Outcome.TOO_LARGE and len(runs) == 1:
             too_large = answer._replace(outcome=Outcome.POISON, type=answer.type or "content_too_long")
-            return self._judge(runs, [too_large], size)
+            return self._judge(runs, Reply(answers=[too_large]), size)
         if answer.outcome not in (Outcome.RETRY, Outcome.TOO_LARGE):
             self._stop_unless_passing(answer, runs[0].current.part)
         self._bound.shrink(size)
         self._tools.troubles.report(self._name, _short(answer))
         return False
 
-    def _judge(self, runs: list[Run], answers: Sequence[Answer], size: int) -> bool:
-        judged = list(zip(runs, answers, strict=True))
+    def _judge(self, runs: list[Run], reply: Reply, size: int) -> bool:
+        judged = list(zip(runs, reply.answers, strict=True))
         count(judged)
         waiting = [answer for _, answer in judged if answer.outcome in (Outcome.RETRY, *_FATAL)]
         self._finish([run for run, answer in judged if answer.outcome in _DONE])
@@ -136,7 +171,7 @@ class Settler:
         if any(answer.status == _TOO_MANY for answer in waiting):
             self._bound.shrink(size)
         elif not waiting:
-            self._bound.grow()
+            self._bound.accepted(size, reply.took_s)
         if waiting:
             self._tools.troubles.report(self._name, f"{len(waiting)} items: {_short(waiting[0])}")
         return not waiting
@@ -187,6 +222,25 @@ def count(judged: Sequence[tuple[Run, Answer]]) -> None:
         metrics.SINK_ITEMS.labels(alias, outcome).inc(number)
     if newest_ms:
         metrics.SINK_LAST_COMMIT.set(newest_ms / 1000)
+
+
+def count_applied(settled: Settled) -> None:
+    """The same where everything was applied."""
+    alias = settled.part.alias
+    metrics.SINK_ITEMS.labels(alias, Outcome.APPLIED.value).inc(settled.sent)
+    metrics.SINK_ITEMS.labels(alias, "folded").inc(settled.overtaken)
+    if settled.newest_ms:
+        metrics.SINK_LAST_COMMIT.set(settled.newest_ms / 1000)
+
+
+def encoded(items: Iterable[Item]) -> list[bytes]:
+    """Each item's lines of a request."""
+    makers: dict[Part, Actions] = {}
+    bodies = []
+    for item in items:
+        maker = makers.get(item.part) or makers.setdefault(item.part, Actions(item.part))
+        bodies.append(maker.lines(item))
+    return bodies
 
 
 def _short(answer: Answer) -> str:

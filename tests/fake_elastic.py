@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from gzip import decompress
 from typing import Any
 
 import orjson
 from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
 from elastic_transport._node import NodeApiResponse
 from elasticsearch import Elasticsearch
+
+from ops.elastic import RAW
 
 ItemRule = Callable[[str, dict[str, Any]], tuple[int, str] | None]  # (operation, target) -> status, error type
 RequestRule = Callable[[bytes], tuple[int, str] | Exception | None]
@@ -29,7 +32,11 @@ class FakeCluster:
         self.api_rule: ApiRule | None = None
         self._lock = threading.Lock()
 
-    def client(self) -> Elasticsearch:
+    def bulk(self) -> Elasticsearch:
+        """A client like the lanes': its answers are bytes."""
+        return self.client(serializers=RAW)
+
+    def client(self, **options: Any) -> Elasticsearch:
         cluster = self
 
         class Node(BaseNode):
@@ -47,18 +54,21 @@ class FakeCluster:
             def close(self) -> None:
                 pass
 
-        return Elasticsearch("http://fake:9200", node_class=Node, max_retries=0)
+        return Elasticsearch("http://fake:9200", node_class=Node, max_retries=0, **options)
 
     def _answer(self, body: bytes, config: Any) -> NodeApiResponse:
         with self._lock:
             ruled = self.request_rule(body)
             if isinstance(ruled, Exception):
                 raise ruled
+            body = decompress(body) if body.startswith(b"\x1f\x8b") else body
             if ruled is not None:
                 status, kind = ruled
                 return _response(status, {"error": {"type": kind, "reason": "scripted"}, "status": status}, config)
             self.bodies.append(body)
-            return _response(200, {"items": self._items(body)}, config)
+            items = self._items(body)
+            errors = any("error" in result for item in items for result in item.values())
+            return _response(200, {"errors": errors, "items": items}, config)
 
     def _items(self, body: bytes) -> list[dict[str, Any]]:
         lines = iter(body.splitlines())
@@ -75,14 +85,17 @@ class FakeCluster:
         ruled = self.item_rule(operation, target)
         if ruled is not None:
             status, kind = ruled
+            if status < 300:
+                return {"_id": name, "result": kind, "status": status}
             return {"_id": name, "status": status, "error": {"type": kind, "reason": "quotes the document"}}
         if self.versions.get(name, 0) >= version:
             return {"_id": name, "status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "x"}}
         self.versions[name] = version
         if document is None:
-            return {"_id": name, "status": 200 if self.docs.pop(name, None) else 404}
+            found = self.docs.pop(name, None)
+            return {"_id": name, "result": "deleted" if found else "not_found", "status": 200 if found else 404}
         self.docs[name] = (version, document)
-        return {"_id": name, "status": 201}
+        return {"_id": name, "result": "created", "status": 201}
 
 
 def _response(status: int, body: Any, config: Any) -> NodeApiResponse:

@@ -11,12 +11,15 @@ import orjson
 
 from ops.settings import SinkSettings
 from schemas.deadletter import DeadLetter
+from schemas.key import kafka_key
 from schemas.record import Kind
-from sink.bulk import Bound
+from sink.bound import Bound
+from sink.lanes import Lanes
 from sink.lease import Lease
 from sink.offsets import Mark
 from sink.part import Item, Part
 from sink.settle import Settler, Tools
+from sink.share import Share, lane_of, share_of
 from sink.trouble import Fault, Troubles
 
 BASE = 1 << 50
@@ -43,13 +46,18 @@ def part_of(number: int = 0, start: int = 0, topic: str = "shop.shop.orders") ->
 
 def item_of(part: Part, offset: int, key: str, seq: int, *, delete: bool = False, note: Any = "n") -> Item:
     """An item, opened in its part."""
-    part.offsets.opened(offset, seq)
+    part.offsets.opened([(offset, seq)])
     after = None if delete else {"id": key, "note": note}
-    value = None if delete else orjson.dumps({"after": after})
+    source = {"seq": seq, "table_version": 1, "ts_ms": 1000 + offset}
+    value = orjson.dumps({"op": "d" if delete else "c", "source": source, "after": after})
     return Item(
         part=part, offset=offset, kind=Kind.DELETE if delete else Kind.UPSERT, key=key, seq=seq, after=after, version=1,
-        below=0, ts_ms=1000 + offset, kafka_key=orjson.dumps({"id": key}), value=value, size=len(value or b"") + 10,
+        below=0, ts_ms=1000 + offset, kafka_key=raw_key(key), value=value, size=len(value or b"") + 10,
     )  # fmt: skip
+
+
+def raw_key(key: str) -> bytes:
+    return kafka_key({"id": key})
 
 
 def tools_of(client: Any, **overrides: Any) -> Tools:
@@ -64,3 +72,20 @@ def tools_of(client: Any, **overrides: Any) -> Tools:
 
 def settler_of(tools: Tools, closing: threading.Event | None = None) -> Settler:
     return Settler("lane", tools, Bound(tools.settings.max_batch_bytes), closing or threading.Event())
+
+
+def batch_of(items: Sequence[Item]) -> list[Share]:
+    """What a lane takes at once."""
+    parts: dict[Part, list[Item]] = {}
+    for item in items:
+        parts.setdefault(item.part, []).append(item)
+    return [share_of(found) for found in parts.values()]
+
+
+def settle(settler: Settler, items: Sequence[Item]) -> None:
+    """Settle one batch."""
+    settler.settle(batch_of(items))
+
+
+def put(lanes: Lanes, item: Item) -> None:
+    lanes.put(lane_of(item.kafka_key, lanes.count), share_of([item]))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 
-from schemas.document import document, field_name, fingerprint
+from schemas.document import Origin, cdc_block, document, field_name, fingerprint
 from schemas.errors import FormatError
 from schemas.key import document_id, kafka_key, key_text, partition_of
 from schemas.names import ALIAS_LIMIT, TOPIC_LIMIT, alias, escape, topic
@@ -170,3 +170,19 @@ def test_reading_records() -> None:
     for key, value in [(None, b"{}"), (b"{}", None), (b"x", b"{}"), (b'{"id":1}', b"[]"), (b'{"id":1}', b"\xff")]:
         with pytest.raises(FormatError):
             read(key, value, [])
+
+
+COLUMNS = st.dictionaries(
+    st.sampled_from(["id", "note", "_id", "p.q%", "é", 'x"y']) | st.text(min_size=1, max_size=3),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=5) | st.lists(st.integers(0, 9)),
+    min_size=1,
+)
+
+
+@given(COLUMNS, st.text(max_size=10), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
+def test_a_document_as_bytes_is_the_document(
+    after: dict[str, object], key: str, part: int, offset: int, seq: int
+) -> None:
+    raw = Origin("uuid", part).source(after, key=key, offset=offset, seq=seq, ts_ms=17)
+    block = cdc_block(key=key, topic_id="uuid", partition=part, offset=offset, seq=seq, ts_ms=17)
+    assert raw == orjson.dumps(document(after, block))

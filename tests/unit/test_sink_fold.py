@@ -8,10 +8,20 @@ from hypothesis import strategies as st
 from schemas.document import fingerprint
 from schemas.errors import FormatError, OffsetsLostError
 from sink import commit
-from sink.action import lines
-from sink.fold import fold
+from sink.action import Actions
+from sink.fold import Folded, Run
 from sink.mapping import conflicts, field_count, missing
-from sink_kit import BASE, item_of, part_of
+from sink.part import Item
+from sink_kit import BASE, batch_of, item_of, part_of
+
+
+def fold(items: list[Item]) -> list[Run]:
+    folded = Folded(batch_of(items))
+    return folded.runs(slice(0, len(folded.lines)))
+
+
+def lines(item: Item) -> bytes:
+    return Actions(item.part).lines(item)
 
 
 def test_only_the_newest_of_a_key_is_sent() -> None:
@@ -40,14 +50,24 @@ def test_the_same_key_of_two_tables_is_two_keys() -> None:
     assert len(fold([item_of(one, 0, "1", 1), item_of(other, 0, "1", 2)])) == 2
 
 
-def test_partitions_that_left_are_forgotten() -> None:
-    ours, gone = part_of(0), part_of(1)
-    (run,) = fold([item_of(ours, 0, "a", 5), item_of(gone, 0, "a", 9)])
-    gone.owned = False
-    assert run.keep_owned()
-    assert [item.part for item in run.left] == [ours]
-    ours.owned = False
-    assert not run.keep_owned()
+def test_what_was_overtaken_is_settled_with_what_overtook_it() -> None:
+    part, other = part_of(0), part_of(1)
+    items = [item_of(part, n, key, BASE + n) for n, key in enumerate("abacab")]
+    folded = Folded(batch_of([*items, item_of(other, 7, "a", 1)]))
+    assert len(folded.lines) == 4
+    (first,) = folded.settled(slice(0, 1))
+    assert (first.part, sorted(first.offsets), first.sent, first.overtaken) == (part, [0, 2, 4], 1, 2)
+    rest = list(folded.settled(slice(1, 4)))
+    assert [(found.part, sorted(found.offsets)) for found in rest] == [(part, [1, 3, 5]), (other, [7])]
+    assert folded.parts(slice(3, 4)) == {other}
+
+
+def test_a_key_in_two_partitions_is_sent_for_each() -> None:
+    one, other = part_of(0), part_of(1)
+    runs = fold([item_of(one, 0, "a", 5), item_of(other, 0, "a", 9)])
+    assert [(run.current.part, run.current.seq) for run in runs] == [(one, 5), (other, 9)]
+    other.owned = False
+    assert [run.owned for run in runs] == [True, False]
 
 
 def test_an_index_action_is_two_lines() -> None:

@@ -16,7 +16,8 @@ from sink.lanes import Lanes
 from sink.lease import Lease
 from sink.part import Part
 from sink.settle import Tools
-from sink_kit import BASE, Letters, item_of, part_of, settler_of, tools_of
+from sink.share import lane_of
+from sink_kit import BASE, Letters, item_of, part_of, put, raw_key, settle, settler_of, tools_of
 
 
 def until(check: Callable[[], object], timeout_s: float = 10) -> None:
@@ -32,15 +33,15 @@ def test_one_lane_held_back_keeps_the_commit_back() -> None:
     cluster.item_rule = lambda _op, target: (
         (429, "es_rejected_execution_exception") if target["_id"] == "held" and not held.is_set() else None
     )
-    tools = tools_of(cluster.client(), settings=SinkSettings(lanes=4, linger_s=0))
+    tools = tools_of(cluster.bulk(), settings=SinkSettings(lanes=4, linger_s=0))
     lanes = Lanes(tools)
     lanes.start()
-    lanes.put(item_of(part, 0, "first", BASE))
+    put(lanes, item_of(part, 0, "first", BASE))
     until(lambda: part.offsets.mark.offset == 1)
-    lanes.put(item_of(part, 1, "held", BASE + 1))
-    others = [f"k{n}" for n in range(500) if hash((part.topic, f"k{n}")) % 4 != hash((part.topic, "held")) % 4]
+    put(lanes, item_of(part, 1, "held", BASE + 1))
+    others = [f"k{n}" for n in range(500) if lane_of(raw_key(f"k{n}"), 4) != lane_of(raw_key("held"), 4)]
     for number, key in enumerate(others):
-        lanes.put(item_of(part, 2 + number, key, BASE + 2 + number))
+        put(lanes, item_of(part, 2 + number, key, BASE + 2 + number))
     until(lambda: len(cluster.docs) == 1 + len(others))
     assert part.offsets.mark == (1, BASE)
     assert tools.troubles.reason.startswith("elasticsearch, lane")
@@ -62,10 +63,10 @@ def test_a_key_never_goes_back_whatever_is_refused_in_between() -> None:
         return (429, "es_rejected_execution_exception") if calls["n"] % 3 == 0 else None
 
     cluster.item_rule = rule
-    lanes = Lanes(tools_of(cluster.client(), settings=SinkSettings(lanes=3, linger_s=0, max_batch_events=7)))
+    lanes = Lanes(tools_of(cluster.bulk(), settings=SinkSettings(lanes=3, linger_s=0, max_batch_events=7)))
     lanes.start()
     for number in range(300):
-        lanes.put(item_of(part, number, f"k{number % 20}", BASE + number, delete=number % 11 == 0))
+        put(lanes, item_of(part, number, f"k{number % 20}", BASE + number, delete=number % 11 == 0))
     until(lambda: part.offsets.open == 0, 30)
     lanes.close(5)
     for key in range(20):
@@ -78,7 +79,7 @@ def test_lost_connections_and_cut_answers_are_sent_again() -> None:
     cluster, part = FakeCluster(), part_of()
     failures = [TransportConnectionError("cut"), (503, "master_not_discovered_exception"), (429, "x")]
     cluster.request_rule = lambda _body: failures.pop() if failures else None
-    settler_of(tools_of(cluster.client())).settle([item_of(part, 0, "a", BASE)])
+    settle(settler_of(tools_of(cluster.bulk())), [item_of(part, 0, "a", BASE)])
     assert cluster.docs["a"][0] == BASE
     assert part.offsets.mark == (1, BASE)
 
@@ -87,7 +88,7 @@ def test_too_large_is_split_down_to_the_one_that_is() -> None:
     cluster, part, letters = FakeCluster(), part_of(), Letters()
     cluster.request_rule = lambda body: (413, "") if len(body) > 3000 else None
     items = [item_of(part, n, f"k{n}", BASE + n, note="x" * (5000 if n == 5 else 300)) for n in range(20)]
-    settler_of(tools_of(cluster.client(), letters=letters)).settle(items)
+    settle(settler_of(tools_of(cluster.bulk(), letters=letters)), items)
     assert len(cluster.docs) == 19
     assert [(letter.key_text, letter.status) for letter in letters.written] == [("k5", 413)]
     assert part.offsets.mark.offset == 20
@@ -100,8 +101,8 @@ def poison(cluster: FakeCluster, *seqs: int) -> None:
 def test_poison_goes_to_the_dead_letters_and_others_go_on() -> None:
     cluster, part, letters = FakeCluster(), part_of(), Letters([UnreachableError("kafka is away")])
     poison(cluster, BASE + 3)
-    settler_of(tools_of(cluster.client(), letters=letters)).settle(
-        [item_of(part, n, f"k{n}", BASE + n) for n in range(6)]
+    settle(
+        settler_of(tools_of(cluster.bulk(), letters=letters)), [item_of(part, n, f"k{n}", BASE + n) for n in range(6)]
     )
     assert sorted(cluster.docs) == ["k0", "k1", "k2", "k4", "k5"]
     (letter,) = letters.written
@@ -114,7 +115,7 @@ def test_poison_goes_to_the_dead_letters_and_others_go_on() -> None:
 def test_when_the_last_of_a_run_is_poison_the_one_before_is_indexed() -> None:
     cluster, part, letters = FakeCluster(), part_of(), Letters()
     poison(cluster, BASE + 3, BASE + 2)
-    settler_of(tools_of(cluster.client(), letters=letters)).settle([item_of(part, n, "k", BASE + n) for n in range(4)])
+    settle(settler_of(tools_of(cluster.bulk(), letters=letters)), [item_of(part, n, "k", BASE + n) for n in range(4)])
     assert cluster.docs["k"][0] == BASE + 1
     # The newest is written last: in a compacted topic the last letter of a key stands.
     assert [letter.seq for letter in letters.written] == [BASE + 2, BASE + 3]
@@ -124,7 +125,7 @@ def test_when_the_last_of_a_run_is_poison_the_one_before_is_indexed() -> None:
 def test_poison_all_the_way() -> None:
     cluster, part, letters = FakeCluster(), part_of(), Letters()
     poison(cluster, BASE, BASE + 1)
-    settler_of(tools_of(cluster.client(), letters=letters)).settle([item_of(part, n, "k", BASE + n) for n in range(2)])
+    settle(settler_of(tools_of(cluster.bulk(), letters=letters)), [item_of(part, n, "k", BASE + n) for n in range(2)])
     assert not cluster.docs
     assert len(letters.written) == 2
     assert part.offsets.mark.offset == 2
@@ -133,9 +134,9 @@ def test_poison_all_the_way() -> None:
 def test_a_good_version_heals_a_key() -> None:
     cluster, part, letters = FakeCluster(), part_of(), Letters()
     poison(cluster, BASE)
-    settler = settler_of(tools_of(cluster.client(), letters=letters))
-    settler.settle([item_of(part, 0, "k", BASE)])
-    settler.settle([item_of(part, 1, "k", BASE + 1)])
+    settler = settler_of(tools_of(cluster.bulk(), letters=letters))
+    settle(settler, [item_of(part, 0, "k", BASE)])
+    settle(settler, [item_of(part, 1, "k", BASE + 1)])
     assert cluster.docs["k"][0] == BASE + 1
 
 
@@ -147,7 +148,7 @@ def test_nothing_is_dead_lettered_when_the_alias_was_turned_away() -> None:
         raise IndexMissingError("the alias leads elsewhere", where=alias)
 
     with pytest.raises(IndexMissingError):
-        settler_of(tools_of(cluster.client(), letters=letters, verify=verify)).settle([item_of(part, 0, "k", BASE)])
+        settle(settler_of(tools_of(cluster.bulk(), letters=letters, verify=verify)), [item_of(part, 0, "k", BASE)])
     assert not letters.written
     assert part.offsets.mark.offset == 0
 
@@ -177,8 +178,8 @@ def test_what_stops_the_sink_commits_what_was_done_and_no_more(
             raise IndexMissingError("it is gone", where=alias)
 
     with pytest.raises(error):
-        settler_of(tools_of(cluster.client(), verify=verify)).settle(
-            [item_of(part, n, f"k{n}", BASE + n) for n in range(3)]
+        settle(
+            settler_of(tools_of(cluster.bulk(), verify=verify)), [item_of(part, n, f"k{n}", BASE + n) for n in range(3)]
         )
     assert part.offsets.mark.offset == (0 if whole else 1)
 
@@ -191,17 +192,17 @@ def test_an_index_that_is_missing_only_while_a_node_comes_up(whole: bool) -> Non
         cluster.request_rule = lambda _body: answers.pop() if answers else None
     else:
         cluster.item_rule = lambda _op, _target: answers.pop() if answers else None
-    settler_of(tools_of(cluster.client())).settle([item_of(part, 0, "k", BASE)])
+    settle(settler_of(tools_of(cluster.bulk())), [item_of(part, 0, "k", BASE)])
     assert cluster.docs["k"][0] == BASE
 
 
 def test_a_lanes_death_is_the_sinks() -> None:
     cluster, part = FakeCluster(), part_of()
     cluster.request_rule = lambda _body: (401, "security_exception")
-    tools = tools_of(cluster.client())
+    tools = tools_of(cluster.bulk())
     lanes = Lanes(tools)
     lanes.start()
-    lanes.put(item_of(part, 0, "k", BASE))
+    put(lanes, item_of(part, 0, "k", BASE))
 
     def dead() -> bool:
         try:
@@ -217,15 +218,15 @@ def test_a_lanes_death_is_the_sinks() -> None:
 def test_items_of_a_partition_that_left_are_not_sent() -> None:
     cluster, gone, ours = FakeCluster(), part_of(0), part_of(1)
     gone.owned = False
-    settler_of(tools_of(cluster.client())).settle([item_of(gone, 0, "a", BASE), item_of(ours, 0, "b", BASE)])
+    settle(settler_of(tools_of(cluster.bulk())), [item_of(gone, 0, "a", BASE), item_of(ours, 0, "b", BASE)])
     assert list(cluster.docs) == ["b"]
     assert gone.offsets.mark.offset == 0
 
 
 def test_nothing_is_sent_while_the_group_is_silent() -> None:
     cluster, part, lease = FakeCluster(), part_of(), Lease(longest_s=-1)
-    settler = settler_of(tools_of(cluster.client(), lease=lease))
-    worker = threading.Thread(target=lambda: settler.settle([item_of(part, 0, "a", BASE)]))
+    settler = settler_of(tools_of(cluster.bulk(), lease=lease))
+    worker = threading.Thread(target=lambda: settle(settler, [item_of(part, 0, "a", BASE)]))
     worker.start()
     time.sleep(0.3)
     assert not cluster.requests
@@ -237,10 +238,10 @@ def test_nothing_is_sent_while_the_group_is_silent() -> None:
 
 def one_a_request(cluster: FakeCluster, meanwhile: Callable[[Tools], object], *parts: Part) -> None:
     """Settle ten items in ten requests; something happens during the first one."""
-    tools = tools_of(cluster.client(), settings=SinkSettings(max_batch_bytes=1024))
+    tools = tools_of(cluster.bulk(), settings=SinkSettings(max_batch_bytes=1024))
     items = [item_of(parts[n % len(parts)], n, f"k{n}", BASE + n, note="x" * 1000) for n in range(10)]
     cluster.request_rule = lambda _body: None if cluster.requests else meanwhile(tools)
-    settler_of(tools).settle(items)
+    settle(settler_of(tools), items)
 
 
 def test_no_request_follows_when_the_group_falls_silent_in_between() -> None:
@@ -272,8 +273,8 @@ def test_closing_ends_a_batch_after_the_request_in_flight() -> None:
     cluster, part = FakeCluster(), part_of()
     closing = threading.Event()
     cluster.request_rule = lambda _body: closing.set()
-    tools = tools_of(cluster.client(), settings=SinkSettings(max_batch_bytes=1024))
-    settler_of(tools, closing).settle([item_of(part, n, f"k{n}", BASE + n, note="x" * 1000) for n in range(10)])
+    tools = tools_of(cluster.bulk(), settings=SinkSettings(max_batch_bytes=1024))
+    settle(settler_of(tools, closing), [item_of(part, n, f"k{n}", BASE + n, note="x" * 1000) for n in range(10)])
     assert len(cluster.requests) == 1
     assert part.offsets.mark.offset == 1
 
@@ -281,9 +282,9 @@ def test_closing_ends_a_batch_after_the_request_in_flight() -> None:
 def test_closing_ends_a_lane_that_retries_and_settles_nothing() -> None:
     cluster, part = FakeCluster(), part_of()
     cluster.request_rule = lambda _body: (503, "x")
-    lanes = Lanes(tools_of(cluster.client()))
+    lanes = Lanes(tools_of(cluster.bulk()))
     lanes.start()
-    lanes.put(item_of(part, 0, "k", BASE))
+    put(lanes, item_of(part, 0, "k", BASE))
     time.sleep(0.2)
     began = time.monotonic()
     lanes.close(5)
@@ -294,9 +295,9 @@ def test_closing_ends_a_lane_that_retries_and_settles_nothing() -> None:
 def test_a_batch_is_bounded_in_items_and_bytes() -> None:
     cluster, part = FakeCluster(), part_of()
     settings = SinkSettings(lanes=1, linger_s=0.2, max_batch_events=10, max_batch_bytes=2000)
-    lanes = Lanes(tools_of(cluster.client(), settings=settings))
+    lanes = Lanes(tools_of(cluster.bulk(), settings=settings))
     for number in range(35):
-        lanes.put(item_of(part, number, f"k{number}", BASE + number, note="x" * (1 if number < 25 else 900)))
+        put(lanes, item_of(part, number, f"k{number}", BASE + number, note="x" * (1 if number < 25 else 900)))
     lanes.start()
     until(lambda: part.offsets.open == 0)
     lanes.close(5)

@@ -31,7 +31,7 @@ def test_the_mark_is_what_the_model_says(data: st.DataObject) -> None:
         if step == "open":
             offset = model.end + data.draw(st.integers(0, 3))  # markers and compacted records leave gaps
             seq = data.draw(st.integers(1, 1000))
-            offsets.opened(offset, seq)
+            offsets.opened([(offset, seq)])
             model.records.append((offset, seq))
             model.end = offset + 1
         elif step == "settle" and open_:
@@ -57,8 +57,7 @@ def test_a_position_behind_the_end_changes_nothing() -> None:
 
 def test_settling_twice_leaves_no_trace() -> None:
     offsets = Offsets(Mark(0, 0))
-    offsets.opened(0, 5)
-    offsets.opened(1, 6)
+    offsets.opened([(0, 5), (1, 6)])
     offsets.settled([1])
     offsets.settled([1, 0])
     offsets.settled([0])

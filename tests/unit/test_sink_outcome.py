@@ -7,7 +7,7 @@ from elastic_transport import ConnectionError as TransportConnectionError
 from elastic_transport import ConnectionTimeout, TlsError
 
 from fake_elastic import FakeCluster
-from sink.bulk import Bound, send
+from sink.bulk import all_applied, send
 from sink.outcome import Outcome, of_item, of_request
 
 ITEMS = [
@@ -73,14 +73,14 @@ def test_a_request(status: int, kind: str, outcome: Outcome) -> None:
 def test_no_answer(error: Exception, outcome: Outcome) -> None:
     cluster = FakeCluster()
     cluster.request_rule = lambda _body: error
-    reply = send(cluster.client(), b"{}\n", 1)
+    reply = send(cluster.bulk(), b"{}\n", 1)
     assert reply.failed
     assert reply.failed.outcome is outcome
 
 
 def test_fewer_answers_than_items_is_unknown() -> None:
     body = b'{"delete":{"_index":"i","_id":"1","version":1}}\n'
-    reply = send(FakeCluster().client(), body, 2)
+    reply = send(FakeCluster().bulk(), body, 2)
     assert reply.failed
     assert reply.failed.outcome is Outcome.UNKNOWN
 
@@ -88,16 +88,55 @@ def test_fewer_answers_than_items_is_unknown() -> None:
 def test_the_bytes_are_sent_as_they_are() -> None:
     cluster = FakeCluster()
     body = b'{"index":{"_index":"i","_id":"1","version":1}}\n{"a":1.0, "b":"\\u00e9"}\n'
-    assert send(cluster.client(), body, 1).answers[0].outcome is Outcome.APPLIED
+    assert send(cluster.bulk(), body, 1).applied
     assert cluster.bodies == [body]
 
 
-def test_the_bound_is_halved_and_grows_back() -> None:
-    bound = Bound(16_000)
-    bound.shrink(100_000)
-    assert bound.bytes == 8_000
-    bound.shrink(4_000)
-    assert bound.bytes == 2_000
-    for _ in range(20):
-        bound.grow()
-    assert bound.bytes == 16_000
+def test_a_client_that_parses_its_answers_does_too() -> None:
+    body = b'{"index":{"_index":"i","_id":"1","version":1}}\n{"a":1}\n'
+    assert send(FakeCluster().client(), body, 1).answers[0].outcome is Outcome.APPLIED
+
+
+def test_compressed_it_is_the_same() -> None:
+    cluster = FakeCluster()
+    cluster.request_rule = lambda body: (400, "not_compressed") if not body.startswith(b"\x1f\x8b") else None
+    body = b'{"delete":{"_index":"i","_id":"1","version":1}}\n'
+    assert send(cluster.bulk(), body, 1, gzip=True).applied
+    assert cluster.bodies == [body]
+
+
+def answer(*items: str, errors: str = "false") -> bytes:
+    return f'{{"errors":{errors},"items":[{",".join(items)}]}}'.encode()
+
+
+CREATED = '{"index":{"result":"created","status":201}}'
+
+
+@pytest.mark.parametrize(
+    ("raw", "items", "applied"),
+    [
+        (answer(CREATED), 1, True),
+        (answer(CREATED, '{"delete":{"result":"not_found","status":404}}'), 2, True),
+        (answer('{"index":{"result":"updated","status":200}}', CREATED), 2, True),
+        (answer(CREATED), 2, False),
+        (answer(CREATED, CREATED), 1, False),
+        (answer(), 0, True),
+        (answer(CREATED, errors="true"), 1, False),
+        (answer(CREATED, '{"index":{"result":"noop","status":200}}'), 2, False),
+        (answer('{"index":{"result":"x","status":202}}'), 1, True),
+        (answer('{"index":{"result":"x","status":429}}'), 1, False),
+        (answer(CREATED, '{"index":{"status":503,"error":{"type":"\\"status\\":201"}}}'), 2, False),
+        (b"{}", 0, False),
+        (b"", 0, False),
+    ],
+)
+def test_an_answer_that_needs_no_closer_look(raw: bytes, items: int, applied: bool) -> None:
+    assert all_applied(raw, items) is applied
+
+
+def test_a_document_that_a_pipeline_dropped_is_not_applied() -> None:
+    cluster = FakeCluster()
+    cluster.item_rule = lambda _op, target: (200, "noop") if target["_id"] == "2" else None
+    body = b"".join(b'{"delete":{"_index":"i","_id":"%d","version":1}}\n' % n for n in range(3))
+    outcomes = [found.outcome for found in send(cluster.bulk(), body, 3).answers]
+    assert outcomes == [Outcome.APPLIED, Outcome.APPLIED, Outcome.UNKNOWN]

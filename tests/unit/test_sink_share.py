@@ -1,0 +1,105 @@
+"""The quick way from records to lines of a request leads where the careful one does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.key import BARRIER_KEY
+from sink.action import Actions
+from sink.part import Item, item_in
+from sink.share import Intake, intake, lane_of
+from sink_kit import BASE, part_of, raw_key
+
+LANES = 3
+
+
+class Message:
+    """As the Kafka client hands it over."""
+
+    def __init__(self, offset: int, key: bytes | None, value: bytes | None, headers: Any = None) -> None:
+        self._offset, self._key, self._value, self._headers = offset, key, value, headers
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> bytes | None:
+        return self._key
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def headers(self) -> Any:
+        return self._headers
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 5000 + self._offset
+
+
+def event(offset: int, key: str, seq: int, *, op: str = "c", version: int = 1, **more: Any) -> Message:
+    after = None if op == "d" else {"id": key, "note": f"{seq} é", "p.q": 1.5}
+    source = {"seq": seq, "table_version": version, "ts_ms": 1000 + offset}
+    value = orjson.dumps({"before": None, "after": after, "source": source, "op": op, **more})
+    return Message(offset, raw_key(key), value)
+
+
+def tombstone(offset: int, key: str, seq: int) -> Message:
+    return Message(offset, raw_key(key), None, [("seq", str(seq).encode())])
+
+
+def read(messages: list[Any], *, start: int = 0, floor: int = 0) -> Intake | None:
+    part = part_of(start=start)
+    part.floor = floor
+    return intake(part, messages, version=1, lanes=LANES)
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["c", "u", "d", "tombstone"])), max_size=30)
+
+
+@given(EVENTS)
+def test_it_reads_what_one_by_one_would(events: list[tuple[str, str]]) -> None:
+    messages: list[Any] = [
+        tombstone(n, key, BASE + n) if kind == "tombstone" else event(n, key, BASE + n, op=kind)
+        for n, (key, kind) in enumerate(events)
+    ]
+    found = read(messages)
+    assert found
+    assert found.opened == [(n, BASE + n) for n in range(len(events))]
+    part = part_of()
+    items = [item_in(part, message) for message in messages]
+    for number, share in enumerate(found.shares):
+        mine = [item for item in items if lane_of(item.kafka_key, LANES) == number]
+        assert share.offsets == [item.offset for item in mine]
+        assert share.seqs == [item.seq for item in mine]
+        assert share.size == sum(item.size for item in mine)
+        for item, lines in zip(mine, share.lines, strict=True):
+            overtaken = any(later.key == item.key for later in mine if later.offset > item.offset)
+            assert lines == (None if overtaken else Actions(part).lines(item))
+        assert [_plain(share.item(place)) for place in range(len(share))] == [_plain(item) for item in mine]
+
+
+def _plain(item: Item) -> tuple[Any, ...]:
+    return item.offset, item.kind, item.key, item.seq, item.after, item.kafka_key, item.value, item.size
+
+
+OTHERS = {
+    "barrier": Message(1, BARRIER_KEY, orjson.dumps({"op": "t", "source": {"seq": BASE + 1}, "below": BASE})),
+    "newer version": event(1, "b", BASE + 1, version=2),
+    "out of place": event(1, "b", BASE - 1),
+    "at the floor": tombstone(1, "b", BASE - 1),
+    "no JSON": Message(1, raw_key("b"), b"{"),
+    "no event": Message(1, raw_key("b"), b"{}"),
+    "no key": Message(1, None, event(1, "b", BASE + 1).value()),
+    "no seq": Message(1, raw_key("b"), None, []),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_needs_a_closer_look_is_left_to_it(other: str) -> None:
+    rest: list[Any] = [event(0, "a", BASE), event(2, "c", BASE + 2)]
+    assert read(rest, floor=BASE - 1)
+    assert read([rest[0], OTHERS[other], rest[1]], floor=BASE - 1) is None
