@@ -32,6 +32,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cdc/native/check.sh $(BIN)/python
 
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
