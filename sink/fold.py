@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -51,64 +52,96 @@ class Settled(NamedTuple):
 
 
 class _Segment:
-    """A batch's share of one partition. `start`: of its lines in the batch's; `newest`: the places of what is sent."""
+    """A batch's shares of one partition. `start`: of its lines in the batch's; `newest`: the places of what is sent."""
 
-    def __init__(self, start: int, share: Share) -> None:
+    def __init__(self, start: int, shares: Sequence[Share]) -> None:
         self.start = start
-        self.share = share
-        self.newest: Sequence[int] = range(len(share))
+        self.part = shares[0].part
+        self._shares = shares
+        self._keys = [key for share in shares for key in share.keys]
+        self._offsets = [offset for share in shares for offset in share.offsets]
+        self._newest_ms = max(share.newest_ms for share in shares)
+        self.newest: Sequence[int] = range(len(self._keys))
         self._older: dict[int, list[int]] = {}
         # A key twice is the exception: to look for one has to cost next to nothing.
-        if len(set(share.keys)) < len(share):
+        self.folded = len(set(self._keys)) < len(self._keys)
+        if self.folded:
             self._fold()
 
     def _fold(self) -> None:
-        share = self.share
+        seqs = [seq for share in self._shares for seq in share.seqs]
         places: defaultdict[bytes, list[int]] = defaultdict(list)
-        for place, key in enumerate(share.keys):
+        for place, key in enumerate(self._keys):
             places[key].append(place)
         for several in places.values():
             if len(several) > 1:
                 # Of equal seqs the first read counts, as it would unfolded: an equal version does not overwrite.
-                several.sort(key=lambda place: (share.seqs[place], -share.offsets[place]))
+                several.sort(key=lambda place: (seqs[place], -self._offsets[place]))
                 self._older[several[-1]] = several[:-1]
         self.newest = [several[-1] for several in places.values()]
 
-    def lines(self) -> list[bytes]:
-        share = self.share
-        actions = Actions(share.part)
-        return [share.lines[place] or actions.lines(share.item(place)) for place in self.newest]
+    def lines(self) -> tuple[bytes, list[int]]:
+        """Those of the newest, in one piece, and their sizes."""
+        sizes = [size for share in self._shares for size in share.line_sizes]
+        lines = b"".join([share.lines for share in self._shares])
+        if not self.folded:
+            return lines, sizes
+        ends = list(itertools.accumulate(sizes))
+        actions = Actions(self.part)
+        chosen = [
+            lines[ends[place] - sizes[place] : ends[place]] or actions.lines(self._item(place)) for place in self.newest
+        ]
+        return b"".join(chosen), list(map(len, chosen))
 
     def settled(self, piece: slice) -> Settled:
-        share, newest = self.share, self.newest[piece]
-        offsets = [share.offsets[place] for place in newest]
-        if self._older:
-            offsets += [share.offsets[older] for place in newest for older in self._older.get(place, ())]
-        return Settled(share.part, offsets, len(newest), len(offsets) - len(newest), share.newest_ms)
+        newest = self.newest[piece]
+        offsets = [self._offsets[place] for place in newest]
+        offsets += (
+            [self._offsets[older] for place in newest for older in self._older.get(place, ())] if self._older else []
+        )
+        return Settled(self.part, offsets, len(newest), len(offsets) - len(newest), self._newest_ms)
 
     def runs(self, piece: slice) -> Iterator[Run]:
         for place in self.newest[piece]:
-            yield Run([self.share.item(event) for event in (*self._older.get(place, ()), place)])
+            yield Run([self._item(event) for event in (*self._older.get(place, ()), place)])
+
+    def _item(self, place: int) -> Item:
+        for share in self._shares:
+            if place < len(share):
+                break
+            place -= len(share)
+        return share.item(place)
 
 
 class Folded:
-    """A batch. `lines`: those of one event for each key of a partition.
+    """A batch. `sizes`: of the lines of one event for each key of a partition.
 
     The same key in two partitions, after a change of their number, is two keys here: each event has its version, so it
     does not matter in which order Elasticsearch gets them.
     """
 
     def __init__(self, shares: Sequence[Share]) -> None:
-        self.lines: list[bytes] = []
+        self.sizes: list[int] = []
         self._segments: list[_Segment] = []
-        parts: dict[Part, Share] = {}
+        parts: defaultdict[Part, list[Share]] = defaultdict(list)
         for share in shares:
             if share.part.owned:
-                parts.setdefault(share.part, Share(share.part)).extend(share)
-        for share in parts.values():
-            segment = _Segment(len(self.lines), share)
+                parts[share.part].append(share)
+        bodies = []
+        for mine in parts.values():
+            segment = _Segment(len(self.sizes), mine)
+            lines, sizes = segment.lines()
             self._segments.append(segment)
-            self.lines += segment.lines()
+            self.sizes += sizes
+            bodies.append(lines)
+        self._lines = b"".join(bodies)
+
+    def body(self, piece: slice) -> bytes:
+        """The lines of a piece of `sizes`."""
+        if len(self.sizes[piece]) == len(self.sizes):
+            return self._lines
+        begin = sum(self.sizes[: piece.start])
+        return self._lines[begin : begin + sum(self.sizes[piece])]
 
     def _within(self, piece: slice) -> Iterator[tuple[_Segment, slice]]:
         for segment in self._segments:
@@ -118,7 +151,7 @@ class Folded:
 
     def parts(self, piece: slice) -> set[Part]:
         """Whose they are."""
-        return {segment.share.part for segment, _ in self._within(piece)}
+        return {segment.part for segment, _ in self._within(piece)}
 
     def settled(self, piece: slice) -> Iterator[Settled]:
         """What is done when these lines are applied."""

@@ -81,7 +81,7 @@ class Lane:
         with self._changed:
             self._queue.append((now, share))
             self._waiting_items += len(share)
-            self._waiting_bytes += share.size
+            self._waiting_bytes += len(share.lines)
             self.queued_bytes += share.weight
             self._changed.notify()
 
@@ -131,22 +131,22 @@ class Lane:
                 break
             batch.append(share)
             room_items -= len(share)
-            room_bytes -= share.size
+            room_bytes -= len(share.lines)
         self._waiting_items -= sum(map(len, batch))
-        self._waiting_bytes -= sum(share.size for share in batch)
+        self._waiting_bytes -= sum(len(share.lines) for share in batch)
         return batch
 
     def _first(self, room_items: int, room_bytes: int, *, alone: bool) -> Share | None:
         """The first share, or as much of it as there is room for, at least one record if it is to go alone."""
         came, share = self._queue.popleft()
-        if len(share) <= room_items and share.size <= room_bytes:
+        if len(share) <= room_items and len(share.lines) <= room_bytes:
             return share
-        sizes = share.sizes()
-        if sizes[0] > room_bytes and not alone:
+        if share.line_sizes[0] > room_bytes and not alone:
             self._queue.appendleft((came, share))
             return None
-        piece = next(cuts(sizes, room_bytes, room_items))
-        if piece.stop == len(sizes):
+        stop = next(cuts(share.line_sizes, room_bytes, room_items)).stop
+        if stop == len(share):
             return share
-        self._queue.appendleft((came, share.cut(slice(piece.stop, None))))
-        return share.cut(piece)
+        share, rest = share.cut(stop)
+        self._queue.appendleft((came, rest))
+        return share

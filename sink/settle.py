@@ -74,12 +74,11 @@ class Settler:
 
     def _at_once(self, folded: Folded) -> list[Run]:
         """Send everything; the runs that are left, from the first request on of which not all was applied."""
-        lines = folded.lines
-        for piece in self._cuts(lines):
-            rest = slice(piece.stop, len(lines))
+        for piece in self._cuts(folded.sizes):
+            rest = slice(piece.stop, len(folded.sizes))
             if not self._may_send(folded.parts(piece)):
                 return folded.runs(piece) + folded.runs(rest)
-            body = b"".join(lines[piece])
+            body = folded.body(piece)
             reply = self._send(body, piece.stop - piece.start)
             if reply.applied:
                 self._bound.accepted(len(body), reply.took_s)
@@ -119,7 +118,7 @@ class Settler:
             return
         waiting = [run for run in runs if run.left]
         bodies = encoded([run.current for run in waiting])
-        for piece in self._cuts(bodies):
+        for piece in self._cuts(list(map(len, bodies))):
             body, sent = b"".join(bodies[piece]), waiting[piece]
             if not self._may_send({run.current.part for run in sent}):
                 return
@@ -133,8 +132,8 @@ class Settler:
             return False
         return all(part.owned for part in parts)
 
-    def _cuts(self, bodies: Sequence[bytes]) -> Iterator[slice]:
-        return cuts(list(map(len, bodies)), self._bound.bytes, self._tools.settings.max_batch_events)
+    def _cuts(self, sizes: Sequence[int]) -> Iterator[slice]:
+        return cuts(sizes, self._bound.bytes, self._tools.settings.max_batch_events)
 
     def _send(self, body: bytes, items: int) -> Reply:
         reply = send(self._tools.client, body, items, gzip=self._tools.settings.gzip)

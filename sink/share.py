@@ -18,84 +18,101 @@ from schemas.record import Kind, read
 from sink.action import Actions
 from sink.part import Item, Part, item_of
 
-_OBJECTS_BYTES = 512  # what a record weighs beside its bytes and its lines
+_OBJECTS_BYTES = 256  # what a record weighs beside its value and its lines
 _BARRIER = Kind.BARRIER
 
 
 @dataclass(slots=True)
 class Share:
-    """`keys` and `values` are Kafka's; `lines` are those of a request, None where the same share has a later event.
+    """`keys` are Kafka's; `values` are its values, and `lines` those of a request, each in one piece with their sizes.
 
-    `newest_ms`: the commit time of the newest row that came with them; `size`: bytes of keys and values.
+    The size of a tombstone's value is -1; that of lines is 0 where the same share has a later event of the key.
+    `newest_ms`: the commit time of the newest row that came with them.
     """
 
     part: Part
     offsets: list[int] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
-    values: list[bytes | None] = field(default_factory=list)
-    lines: list[bytes | None] = field(default_factory=list)
+    values: bytes = b""
+    value_sizes: list[int] = field(default_factory=list)
+    lines: bytes = b""
+    line_sizes: list[int] = field(default_factory=list)
     newest_ms: int = 0
-    size: int = 0
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     @property
     def weight(self) -> int:
-        """About what it takes in memory: the lines are hardly larger than the record."""
-        return self.size * 2 + len(self) * _OBJECTS_BYTES
+        """About what it takes in memory."""
+        return len(self.values) + len(self.lines) + len(self) * _OBJECTS_BYTES
 
-    def measure(self) -> None:
-        """Once it is complete."""
-        self.size = sum(map(len, self.keys)) + sum(map(len, filter(None, self.values)))
-
-    def sizes(self) -> list[int]:
-        return [len(key) + len(value or b"") for key, value in zip(self.keys, self.values, strict=True)]
-
-    def add(self, item: Item, lines: bytes) -> None:
-        self.offsets.append(item.offset)
-        self.seqs.append(item.seq)
-        self.keys.append(item.kafka_key)
-        self.values.append(item.value)
-        self.lines.append(lines)
-        self.newest_ms = max(self.newest_ms, item.ts_ms)
-
-    def extend(self, other: Share) -> None:
-        """What came later, of the same partition."""
-        self.offsets += other.offsets
-        self.seqs += other.seqs
-        self.keys += other.keys
-        self.values += other.values
-        self.lines += other.lines
-        self.newest_ms = max(self.newest_ms, other.newest_ms)
-        self.size += other.size
-
-    def cut(self, piece: slice) -> Share:
-        """Some of it."""
-        found = Share(
-            self.part, self.offsets[piece], self.seqs[piece], self.keys[piece], self.values[piece], self.lines[piece],
-            self.newest_ms,
+    def cut(self, place: int) -> tuple[Share, Share]:
+        """What is before a place, and the rest."""
+        value = sum(size for size in self.value_sizes[:place] if size > 0)
+        line = sum(self.line_sizes[:place])
+        first, rest = (
+            Share(
+                self.part, self.offsets[piece], self.seqs[piece], self.keys[piece], values, self.value_sizes[piece],
+                lines, self.line_sizes[piece], self.newest_ms,
+            )
+            for piece, values, lines in (
+                (slice(place), self.values[:value], self.lines[:line]),
+                (slice(place, None), self.values[value:], self.lines[line:]),
+            )
         )  # fmt: skip
-        found.measure()
-        return found
+        return first, rest
 
     def item(self, place: int) -> Item:
         """One record, read again."""
-        value = self.values[place]
-        headers = () if value is not None else ((SEQ_HEADER, b"%d" % self.seqs[place]),)
+        size, value, headers = self.value_sizes[place], None, [(SEQ_HEADER, b"%d" % self.seqs[place])]
+        if size >= 0:
+            begin = sum(before for before in self.value_sizes[:place] if before > 0)
+            value = self.values[begin : begin + size]
         key, offset = self.keys[place], self.offsets[place]
         return item_of(self.part, offset, key, value, headers=headers, ts_ms=self.newest_ms)
 
 
+class _Columns:
+    """A share that is being made. `add_…` are a method of each list: there is no time to look them up every time."""
+
+    def __init__(self) -> None:
+        self._offsets: list[int] = []
+        self._seqs: list[int] = []
+        self._keys: list[bytes] = []
+        self._values: list[bytes | None] = []
+        self._lines: list[bytes] = []
+        self.adders = (
+            self._offsets.append, self._seqs.append, self._keys.append, self._values.append, self._lines.append,
+        )  # fmt: skip
+
+    def share(self, part: Part, newest_ms: int) -> Share:
+        return Share(
+            part=part,
+            offsets=self._offsets,
+            seqs=self._seqs,
+            keys=self._keys,
+            values=b"".join(filter(None, self._values)),
+            value_sizes=[-1 if value is None else len(value) for value in self._values],
+            lines=b"".join(self._lines),
+            line_sizes=list(map(len, self._lines)),
+            newest_ms=newest_ms,
+        )
+
+
 def share_of(items: Sequence[Item]) -> Share:
     """Items of one partition."""
-    share = Share(items[0].part)
-    actions = Actions(share.part)
+    part, columns = items[0].part, _Columns()
+    actions = Actions(part)
+    add_offset, add_seq, add_key, add_value, add_lines = columns.adders
     for item in items:
-        share.add(item, actions.lines(item))
-    share.measure()
-    return share
+        add_offset(item.offset)
+        add_seq(item.seq)
+        add_key(item.kafka_key)
+        add_value(item.value)
+        add_lines(actions.lines(item))
+    return columns.share(part, max(item.ts_ms for item in items))
 
 
 def lane_of(key: bytes, lanes: int) -> int:
@@ -117,11 +134,8 @@ def intake(part: Part, messages: Sequence[Message], *, version: int, lanes: int)
     """
     keys = [message.key() or b"" for message in messages]
     last = dict(zip(keys, range(len(keys)), strict=True))
-    shares = [Share(part) for _ in range(lanes)]
-    columns = [
-        (share.offsets.append, share.seqs.append, share.keys.append, share.values.append, share.lines.append)
-        for share in shares
-    ]
+    columns = [_Columns() for _ in range(lanes)]
+    adders = [found.adders for found in columns]
     opened: list[tuple[int, int]] = []
     lines, floor, newest_ms = Actions(part).lines_of, part.floor, 0
     try:
@@ -137,15 +151,12 @@ def intake(part: Part, messages: Sequence[Message], *, version: int, lanes: int)
             if seq <= floor or kind is _BARRIER:
                 return None
             opened.append((offset, seq))
-            add_offset, add_seq, add_key, add_value, add_lines = columns[hash(key) % lanes]
+            add_offset, add_seq, add_key, add_value, add_lines = adders[hash(key) % lanes]
             add_offset(offset)
             add_seq(seq)
             add_key(key)
             add_value(value)
-            add_lines(lines(text, offset, seq, after, ts_ms) if last[key] == place else None)
+            add_lines(lines(text, offset, seq, after, ts_ms) if last[key] == place else b"")
     except (FormatError, KeyError, TypeError, ValueError):
         return None
-    for found in shares:
-        found.newest_ms = newest_ms
-        found.measure()
-    return Intake(shares, opened)
+    return Intake([found.share(part, newest_ms) for found in columns], opened)

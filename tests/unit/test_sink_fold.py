@@ -17,7 +17,7 @@ from sink_kit import BASE, batch_of, item_of, part_of
 
 def fold(items: list[Item]) -> list[Run]:
     folded = Folded(batch_of(items))
-    return folded.runs(slice(0, len(folded.lines)))
+    return folded.runs(slice(0, len(folded.sizes)))
 
 
 def lines(item: Item) -> bytes:
@@ -54,7 +54,7 @@ def test_what_was_overtaken_is_settled_with_what_overtook_it() -> None:
     part, other = part_of(0), part_of(1)
     items = [item_of(part, n, key, BASE + n) for n, key in enumerate("abacab")]
     folded = Folded(batch_of([*items, item_of(other, 7, "a", 1)]))
-    assert len(folded.lines) == 4
+    assert len(folded.sizes) == 4
     (first,) = folded.settled(slice(0, 1))
     assert (first.part, sorted(first.offsets), first.sent, first.overtaken) == (part, [0, 2, 4], 1, 2)
     rest = list(folded.settled(slice(1, 4)))

@@ -75,11 +75,14 @@ def test_it_reads_what_one_by_one_would(events: list[tuple[str, str]]) -> None:
         mine = [item for item in items if lane_of(item.kafka_key, LANES) == number]
         assert share.offsets == [item.offset for item in mine]
         assert share.seqs == [item.seq for item in mine]
-        assert share.size == sum(item.size for item in mine)
-        for item, lines in zip(mine, share.lines, strict=True):
-            overtaken = any(later.key == item.key for later in mine if later.offset > item.offset)
-            assert lines == (None if overtaken else Actions(part).lines(item))
-        assert [_plain(share.item(place)) for place in range(len(share))] == [_plain(item) for item in mine]
+        overtaken = [any(later.key == item.key for later in mine[place + 1 :]) for place, item in enumerate(mine)]
+        lines = [b"" if old else Actions(part).lines(item) for item, old in zip(mine, overtaken, strict=True)]
+        assert (share.lines, share.line_sizes) == (b"".join(lines), list(map(len, lines)))
+        for cut in range(len(share) + 1):
+            pieces = share.cut(cut)
+            read_again = [piece.item(place) for piece in pieces for place in range(len(piece))]
+            assert [_plain(item) for item in read_again] == [_plain(item) for item in mine]
+            assert b"".join(piece.lines for piece in pieces) == share.lines
 
 
 def _plain(item: Item) -> tuple[Any, ...]:
