@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from cdc.meter import Meter
 from cdc.session import Opener, Session
 from ops import service
 from ops.crashpoint import reached
 from ops.health import Health
+from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
 from schemas.errors import DuplicateReaderError, SlowCommitError
 
+_log = logger(__name__)
+
 _SMALLEST_SHARE = 1 / 64
+_GROW_AFTER_S = 300  # a session begins anew to gather more: a second's pause, so not often
 
 
 def run(settings: Settings) -> None:
@@ -40,19 +45,29 @@ class Pipeline:
         threading.Thread(target=self._announce_stop, name="stop-announcer", daemon=True).start()
 
     def run(self) -> None:
-        """One session, until the stop or an error. Raises `TidemarkError`."""
+        """Sessions, until the stop or an error. Raises `TidemarkError`."""
+        while self._session():
+            pass
+
+    def _session(self) -> bool:
+        """One session; True if there should be another one, with larger batches."""
         self._meter.session()
         try:
             with self._opener.session() as session:
                 self._meter.moved(session.begin())
-                self._publish(session)
+                return self._publish(session)
         except SlowCommitError:
-            self._opener.share = max(_SMALLEST_SHARE, self._opener.share / 2)
+            self._shrink()
             raise
         except DuplicateReaderError as error:
             raise self._opener.rival() or error from error
 
-    def _publish(self, session: Session) -> None:
+    def _shrink(self) -> None:
+        share = self._opener.share = max(_SMALLEST_SHARE, self._opener.share / 2)
+        _log.warning("Kafka was too slow for a batch, the next are smaller", action="smaller_batches", share=share)
+
+    def _publish(self, session: Session) -> bool:
+        began_s = time.monotonic()
         for batch in session.batches():
             reached("after_read")
             self._health.beat()
@@ -61,11 +76,14 @@ class Pipeline:
                 position = session.publish(batch)
             reached("after_publish")
             self._meter.moved(position)
-            self._opener.share = min(1.0, self._opener.share * 2)
             if self._stop.requested:
                 break
             self._health.up()
+            if self._opener.share < 1 and time.monotonic() > began_s + _GROW_AFTER_S:
+                self._opener.share *= 2
+                return True
         self._stopping()
+        return False
 
     def _announce_stop(self) -> None:
         while not self._stop.wait(60):

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -22,6 +22,7 @@ from schemas.table import FORMAT, check_format
 POSITION_KEY = b'"position"'
 CLAIM_KEY = b'"claim"'
 _READ_S = 30
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,11 @@ class Instance:
         return {"format": FORMAT, "instance": self.id, "label": self.label, "ts_ms": time.time_ns() // 1_000_000}
 
 
+def _claim(record: Any) -> tuple[str, str]:
+    check_format(record, "claim record")
+    return record["instance"], record["label"]
+
+
 class PositionStore:
     """Reads what is committed. Writing is the publisher's: it goes with the events, in one transaction."""
 
@@ -57,32 +63,41 @@ class PositionStore:
         self._instance = instance
         self.topic = positions_topic(settings.source.name)
 
-    def read(self, wanted: Callable[[], bool] = lambda: True) -> Stored:
-        """Everything from the beginning to the end now. Raises `FormatError`, `UnreachableError`."""
-        stored = Stored()
+    def read(self, wanted: Callable[[], bool] = lambda: True, *, over_damage: bool = False) -> Stored:
+        """The last record of each key, from the beginning to the end now. Raises `FormatError`, `UnreachableError`.
+
+        `over_damage`: a record that cannot be read counts as none, for somebody who is about to replace it.
+        """
+        last: dict[bytes | None, bytes | None] = {}
         with ControlReader(self._kafka, f"{self._source}-positions", self.topic) as reader:
             for message in reader.to_end(timeout_s=_READ_S, wanted=wanted):
-                stored = self._fold(stored, message.key(), message.value())
-        return stored
+                last[message.key()] = message.value()
+        position = self._parsed(last.get(POSITION_KEY), self._position, over_damage=over_damage)
+        claimant, claimed_by = self._parsed(last.get(CLAIM_KEY), _claim, over_damage=over_damage) or ("", "")
+        return Stored(position=position, claimant=claimant, claimed_by=claimed_by)
 
-    def _fold(self, stored: Stored, key: bytes | None, value: bytes | None) -> Stored:
-        if key not in (POSITION_KEY, CLAIM_KEY):
-            return stored
+    def _parsed(self, value: bytes | None, parse: Callable[[Any], _Found], *, over_damage: bool) -> _Found | None:
         try:
-            record = orjson.loads(value) if value is not None else None
-            if key == POSITION_KEY:
-                position = Position.from_json(record) if record is not None else None
-                return Stored(position=position, claimant=stored.claimant, claimed_by=stored.claimed_by)
-            if record is None:
-                return Stored(position=stored.position)
-            check_format(record, "claim record")
-            return Stored(position=stored.position, claimant=record["instance"], claimed_by=record["label"])
+            return None if value is None else parse(orjson.loads(value))
+        except FormatError:
+            if over_damage:
+                return None
+            raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if over_damage:
+                return None
             raise FormatError(
                 f"a record of {self.topic} cannot be read: {type(error).__name__}: {error}",
                 where=self._kafka.bootstrap_servers,
-                hint="Only tidemark may write to this topic. Restore it from a backup; never guess a position.",
+                hint="Only tidemark may write to this topic. Write back the last good record, from a backup; or say "
+                "where to go on: `tidemark cdc position reset --to …`, and rewrite the rows that changed in between.",
             ) from None
+
+    def _position(self, record: Any) -> Position:
+        position = Position.from_json(record)
+        if strangers := [topic for topic in position.partitions if not topic.startswith(f"{self._source}.")]:
+            raise ValueError(f"it is a position of another source, with topic {strangers[0]}")
+        return position
 
     def is_ours(self, stored: Stored) -> bool:
         """True if this process claimed the source last."""

@@ -34,6 +34,7 @@ _ABORT_S = 3
 _CLOSE_S = 1
 #: Half of librdkafka's socket time-out: what is slower may be in flight twice.
 _SLOW_S = 30
+_CLIENT_BATCH_BYTES = 1_000_000  # librdkafka's default for batch.size
 _QUEUE = 100_000  # librdkafka's default for queue.buffering.max.messages
 
 #: Another owner, or a transaction that timed out.
@@ -57,6 +58,7 @@ class Publisher:
         self._instance = instance
         self._stop = stop
         self._undelivered: KafkaError | None = None
+        self._undelivered_to = ""
         timeout_ms = int(settings.kafka.transaction_timeout_s * 1000)
         self._producer: Producer = producer(
             settings.kafka,
@@ -64,6 +66,8 @@ class Publisher:
             transactional_id=settings.source.name,
             transaction_timeout_ms=timeout_ms,
             message_timeout_ms=timeout_ms,
+            # A topic's limit is on a whole batch.
+            batch_size=min(_CLIENT_BATCH_BYTES, settings.kafka.max_event_bytes),
             delivery_report_only_error=True,
             on_delivery=self._delivered,
         )
@@ -109,7 +113,7 @@ class Publisher:
         crashpoint.reached("before_commit")
 
     def _transaction(self, fill: Callable[[], None]) -> None:
-        self._undelivered = None
+        self._undelivered, self._undelivered_to = None, ""
         try:
             self._producer.begin_transaction()
             fill()
@@ -140,7 +144,7 @@ class Publisher:
         deadline = time.monotonic() + _SLOW_S
         while len(self._producer) + wanted > _QUEUE - LONGEST:
             if time.monotonic() > deadline or self._stop.requested:
-                raise UnreachableError("Kafka does not take the records in time", where=self._where)
+                raise SlowCommitError(f"Kafka does not take the records within {_SLOW_S} s", where=self._where)
             self._producer.poll(0.1)
 
     def _patiently(self, call: Callable[[float], None], name: str) -> None:
@@ -199,9 +203,16 @@ class Publisher:
         if cause.code() in _TOO_LARGE:
             return TopicMismatchError(
                 f"Kafka refuses an event as too large: {cause.str()}",
-                where=self._where,
+                where=self._undelivered_to + self._where,
                 hint="A topic's max.message.bytes, or the broker's message.max.bytes, is below [kafka] "
                 f"max_event_bytes = {self._settings.kafka.max_event_bytes}: raise it, or lower the setting.",
+            )
+        if cause.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001
+            limit_s = self._settings.kafka.transaction_timeout_s
+            return SlowCommitError(
+                f"Kafka does not take the records within {limit_s:g} s: {cause.str()}",
+                where=self._where,
+                hint="Check that the brokers are up, and whether a quota holds this client back.",
             )
         if cause.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
             return ConfigError(
@@ -221,10 +232,11 @@ class Publisher:
             return cause
         return None
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
         # librdkafka's own errors after a purge say nothing; the first real one does.
         if error is not None and self._undelivered is None:
             self._undelivered = error
+            self._undelivered_to = f"topic {message.topic()} on "
 
     def close(self) -> None:
         """Forget everything that is not committed; never waits long."""

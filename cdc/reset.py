@@ -28,7 +28,7 @@ def reset(settings: Settings, to: str) -> Stored:
     topics.ensure_control()
     with Publisher(settings, store, instance, Stop()) as publisher:
         publisher.open()
-        old = store.read().position
+        old = store.read(over_damage=True).position
         publisher.claim()
         connection = connect(settings.source)
         try:

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from ops.log import logger
 from ops.settings import KafkaSettings, existing
-from schemas.errors import ConfigError, RefusedError, TidemarkError, UnreachableError
+from schemas.errors import ConfigError, FormatError, RefusedError, TidemarkError, UnreachableError
 
 _log = logger(__name__)
 _Client = TypeVar("_Client")
@@ -106,11 +106,17 @@ def _dotted(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def translate(error: KafkaException | KafkaError, where: str) -> TidemarkError:
-    """One of our errors for one of librdkafka's: refused where the broker said no, else unreachable."""
+    """One of our errors for one of librdkafka's: refused where the broker said no, damaged, else unreachable."""
     cause = error.args[0] if isinstance(error, KafkaException) else error
     if cause.code() in _REFUSED:
         return RefusedError(
             f"Kafka refuses: {cause.str()}", where=where, hint="Check [kafka] user, password_file, tls."
+        )
+    if cause.code() == KafkaError._BAD_MSG:  # noqa: SLF001
+        return FormatError(
+            f"Kafka sends a record whose checksum does not match: {cause.str()}",
+            where=where,
+            hint="A disk of the broker, or the network, is damaged. Restore the topic from a replica or a backup.",
         )
     return UnreachableError(f"Kafka: {cause.str()}", where=where, hint="Check [kafka] bootstrap_servers.")
 

@@ -14,6 +14,10 @@ SEQ_STEP = 1024  # the low 10 bits are for repairs
 EPOCH_SHIFT = 39
 _EPOCH_START = datetime(2024, 1, 1, tzinfo=UTC)
 _INTERVAL = re.compile(r"(\d+)(?:-(\d+))?")
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ONE_SOURCE = rf"{_UUID}(?:(?::[a-z_][a-z0-9_]{{0,31}})?(?::\d+(?:-\d+)?)+)+"
+_GTID_SET = re.compile(rf"(?:{_ONE_SOURCE}(?:,{_ONE_SOURCE})*)?")
+_HIGHEST_SEQ = (1 << 63) - 1
 
 
 def first_seq(now: datetime, highest: int = 0) -> int:
@@ -138,14 +142,35 @@ class Position:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Position:
+        """Raises `FormatError` for a newer format, `ValueError` or `KeyError` for what is no position."""
         check_format(record, "position record")
-        opened = record["open"] and OpenTransaction(**record["open"])
+        opened, partitions = record["open"], record["partitions"]
+        if not _GTID_SET.fullmatch("".join(_text(record, "gtid_set").lower().split())):
+            raise ValueError(f"gtid_set is {record['gtid_set']!r}")
         return cls(
-            gtid_set=record["gtid_set"],
-            file=record["file"],
-            pos=record["pos"],
-            server_uuid=record["server_uuid"],
-            open=opened,
-            seq=record["seq"],
-            partitions=record["partitions"],
+            gtid_set=_text(record, "gtid_set"),
+            file=_text(record, "file"),
+            pos=_whole(record, "pos"),
+            server_uuid=_text(record, "server_uuid"),
+            open=None if opened is None else _open_transaction(opened),
+            seq=_whole(record, "seq"),
+            partitions={topic: _whole(partitions, topic) for topic in partitions},
         )
+
+
+def _open_transaction(record: Mapping[str, Any]) -> OpenTransaction:
+    return OpenTransaction(gtid=_text(record, "gtid"), event=_whole(record, "event"), row=_whole(record, "row"))
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}")  # noqa: TRY004  a value that was read, not a caller's mistake
+    return value
+
+
+def _whole(record: Mapping[str, Any], name: str) -> int:
+    value = record[name]
+    if type(value) is not int or not 0 <= value <= _HIGHEST_SEQ:
+        raise ValueError(f"{name} is {value!r}")
+    return value

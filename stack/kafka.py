@@ -120,7 +120,7 @@ class KafkaServer(Server):
         return [self._java, *options, log4j, "-cp", f"{self._jars}{os.sep}*"]
 
     def _format(self, watcher: Watcher) -> None:
-        draft = self.folder / "data.part"
+        draft = self.data.with_name("data.part")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
         identity.give(draft)

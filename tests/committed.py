@@ -31,3 +31,17 @@ def committed_values(bootstrap_servers: str, topic: str) -> list[dict[str, Any]]
     finally:
         consumer.close()
     return sorted(found, key=lambda event: event["source"]["seq"])
+
+
+def end_of(bootstrap_servers: str, topic: str, *, committed: bool = True) -> int:
+    """How far a reader of committed records, or of all, could read: summed over partitions, markers included."""
+    level = "read_committed" if committed else "read_uncommitted"
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap_servers, "group.id": "never-committed", "isolation.level": level,
+        "allow.auto.create.topics": False,
+    })  # fmt: skip
+    try:
+        known = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        return sum(consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=10)[1] for part in known)
+    finally:
+        consumer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,7 +47,7 @@ class Load:
                     connection.autocommit(True)
                     while not self._over.wait(0.005):
                         number = next(numbers)
-                        execute(connection, f"INSERT INTO {self._db}.t VALUES ({number}, 0)")
+                        execute(connection, f"INSERT INTO {self._db}.t (id, n) VALUES ({number}, 0)")
                         self.acknowledged.append(number)
             except (pymysql.Error, OSError):
                 self._over.wait(0.2)
@@ -58,13 +58,19 @@ class Load:
 
 
 class World:
-    """A table `t (id, n)` in a database that is called like the source, a cdc that captures it, and a load.
+    """A table `t` in a database that is called like the source, a cdc that captures it, and a load.
 
-    `sections` are laid over the settings.
+    `env` is laid over cdc's environment, `sections` over its settings.
     """
 
     def __init__(
-        self, servers: tuple[MysqlServer, KafkaServer], name: str, folder: Path, **sections: dict[str, Any]
+        self,
+        servers: tuple[MysqlServer, KafkaServer],
+        name: str,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        **sections: dict[str, Any],
     ) -> None:
         self.mysql, self.kafka = servers
         root = self.mysql.root
@@ -80,8 +86,10 @@ class World:
         for section, values in sections.items():
             tree[section] |= values
         self.settings = Settings.model_validate(tree)
-        self.execute(f"CREATE DATABASE {name}", f"CREATE TABLE {name}.t (id INT PRIMARY KEY, n INT)")
-        self.process = Cdc(self.settings, folder / "cdc.log")
+        self.execute(
+            f"CREATE DATABASE {name}", f"CREATE TABLE {name}.t (id INT PRIMARY KEY, n INT, filler VARBINARY(16384))"
+        )
+        self.process = Cdc(self.settings, folder / "cdc.log", env)
         self.load = Load(self.mysql, name)
 
     @property
@@ -95,6 +103,16 @@ class World:
     def published(self) -> list[int]:
         found = read_topics(f"127.0.0.1:{self.kafka.port}", [self.topic])
         return [r.key["id"] for r in sorted(found, key=lambda r: r.value["source"]["seq"])]
+
+    def insert(self, rows: int, width_kib: int) -> None:
+        """One transaction of so many rows, after those that are there; no compression makes one less than 1 KiB."""
+        filler = f"CONCAT(RANDOM_BYTES(1024), REPEAT('x', {(width_kib - 1) * 1024}))" if width_kib else "NULL"
+        first = 1 + max(self.committed(), default=0)
+        self.execute(
+            "SET SESSION cte_max_recursion_depth = 10000000",
+            f"INSERT INTO {self.name}.t WITH RECURSIVE r(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM r"
+            f" WHERE n < {first + rows - 1}) SELECT n, 0, {filler} FROM r",
+        )
 
     def committed(self) -> list[int]:
         with self.mysql.connect() as connection, connection.cursor() as cursor:

@@ -25,6 +25,17 @@ _PURGED = (
     "could not find next log",
 )
 _SAME_ID = "same server_uuid/server_id"
+#: What MySQL reads as an event's length where none begins is nearly always too large. It sends whole events of up to
+#: 1 GiB whatever its max_allowed_packet is; MariaDB, and servers of long ago, really mean the setting.
+_TOO_LONG = "exceeded max_allowed_packet"
+_NO_BOUNDARY = (
+    "Most likely no event begins at the position, or the file is damaged there: compare SHOW BINLOG EVENTS, "
+    "and run mysqlbinlog --verify-binlog-checksum over it. On MariaDB raise max_allowed_packet first."
+)
+_OTHER_BINLOG = (
+    "The server is another one, was restored or reset, or the position is no event boundary. "
+    "Compare @@gtid_executed with it; a new position needs a snapshot."
+)
 _GRANT = "GRANT REPLICATION SLAVE ON *.* TO the source's user; then connect again."
 
 
@@ -57,8 +68,7 @@ def _dump_refused(text: str, where: str) -> TidemarkError:
     return PositionLostError(
         f"MySQL cannot send the binlog from the stored position on: {text}",
         where=where,
-        hint="The server is another one, was restored or reset, or the position is no event boundary. "
-        "Compare @@gtid_executed with it; a new position needs a snapshot.",
+        hint=_NO_BOUNDARY if _TOO_LONG in lower else _OTHER_BINLOG,
     )
 
 

@@ -96,10 +96,10 @@ def servers_of_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[M
 def make_outage(
     servers_of_own: tuple[MysqlServer, KafkaServer], unique: str, tmp_path: Path
 ) -> Iterator[Callable[..., Outage]]:
-    """Makes a world of the test's own on them, with a cdc that has started; sections are laid over its settings."""
+    """Makes a world of the test's own on them, with a cdc that has started: `env` is for it, so are the sections."""
     made: list[Outage] = []
 
-    def make(**sections: dict[str, Any]) -> Outage:
+    def make(**sections: Any) -> Outage:
         made.append(Outage(servers_of_own, f"o{unique[-20:]}".replace("__", "_"), tmp_path, **sections))
         made[-1].process.await_said('"first_start"')
         return made[-1]

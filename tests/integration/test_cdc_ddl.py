@@ -130,6 +130,26 @@ def test_truncate_and_drop_put_a_barrier_into_every_partition(running, mysql, ta
     assert seqs[0] < first.pop() < seqs[1] < second.pop() < seqs[2]
 
 
+def test_a_table_that_came_and_went_while_cdc_was_down(running, start, mysql, table) -> None:
+    settings, process = running
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+        until(lambda: len(rows(settings, table)) == 1, "the first row")
+        assert process.stop() == 0
+        execute(
+            connection,
+            "CREATE TABLE brief (k VARCHAR(9) PRIMARY KEY)",
+            "INSERT INTO brief VALUES ('x')",
+            "DROP TABLE brief",
+            "INSERT INTO t VALUES (2, 2)",
+        )
+    again = start(settings)
+    until(lambda: len(rows(settings, table)) == 2, "the second row")
+    found = events(settings, table, "brief")
+    assert [r.value["op"] for r in found] == ["c", "t", "t", "t"]
+    assert again.stop() == 0, again.said
+
+
 def test_a_table_made_from_a_select(running, start, mysql, table) -> None:
     settings, process = running
     assert process.stop() == 0, process.said

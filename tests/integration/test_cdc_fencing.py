@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
-from cdc_process import execute
+from cdc_process import Cdc, execute
+from committed import end_of
+from ops.settings import Settings
 from runner import until
 from topic import read_topics
 
@@ -65,6 +67,41 @@ def test_one_that_froze_in_a_transaction_leaves_too(cdc_settings, start, stored,
     zombie.process.send_signal(signal.SIGCONT)
     assert zombie.wait() == 7, zombie.said
     assert seen(settings, table) == [1, 2, 3, 4, 5]
+    assert heir.stop() == 0, heir.said
+
+
+def in_transaction(settings: Settings, database: str) -> bool:
+    """Whether the table's topic holds records of a transaction that is neither committed nor aborted."""
+    servers, topic = settings.kafka.bootstrap_servers, f"{settings.source.name}.{database}.t"
+    return end_of(servers, topic) < end_of(servers, topic, committed=False)
+
+
+def frozen_in_transaction(process: Cdc, settings: Settings, database: str) -> bool:
+    process.process.send_signal(signal.SIGSTOP)
+    if in_transaction(settings, database):
+        return True
+    process.process.send_signal(signal.SIGCONT)
+    return False
+
+
+def test_one_whose_transaction_lies_half_on_the_broker_leaves_it_to_be_aborted(
+    cdc_settings, start, stored, mysql, table
+) -> None:
+    settings = cdc_settings(kafka={"partitions": 1}, cdc={"max_batch_events": 1000})
+    zombie = start(settings)
+    first = until(lambda: stored(settings).claimant, "the first claim")
+    zombie.await_said('"engine"')
+    rows = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 30000) SELECT n, 0 FROM r"
+    with mysql.connect(database=table) as connection:
+        execute(connection, "SET SESSION cte_max_recursion_depth = 100000", f"INSERT INTO t {rows}")
+    until(lambda: frozen_in_transaction(zombie, settings, table), "an open transaction")
+    heir = start(settings)
+    until(lambda: stored(settings).claimant not in ("", first), "the second claim")
+    zombie.process.send_signal(signal.SIGCONT)
+    assert zombie.wait() == 7, zombie.said
+    assert "error[fenced]" in zombie.said
+    until(lambda: len(seen(settings, table)) >= 30000, "all rows", 60)
+    assert seen(settings, table) == list(range(1, 30001))
     assert heir.stop() == 0, heir.said
 
 

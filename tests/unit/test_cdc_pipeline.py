@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 import pytest
 
 from binlog_events import SERVER, Binlog
+from cdc import pipeline as core
 from cdc.pipeline import Pipeline
 from cdc.source import portable
 from cdc.source.options import Limits, SourceOptions
@@ -62,6 +64,34 @@ def test_ready_means_published(pipeline: Any) -> None:
     made._publish(session)
     assert session.ready_before[:3] == [False, True, True]
     assert (health.ready, health.state, health.reason) == (False, "stopping", "stopping")
+
+
+class _Opener:
+    """Opens nothing: a session fails as it is told."""
+
+    share = 1.0
+
+    @contextmanager
+    def session(self) -> Iterator[_Session]:
+        raise SlowCommitError("slow")
+        yield
+
+
+def test_after_a_slow_commit_batches_are_smaller_and_grow_again_in_time(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, stop, health = pipeline
+    made._opener = _Opener()
+    for wanted in (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 64):
+        with pytest.raises(SlowCommitError):
+            made.run()
+        assert made._opener.share == wanted
+    session = _Session(stop, health)
+    monkeypatch.setattr(core, "_GROW_AFTER_S", -1)
+    for wanted in (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1):
+        assert made._publish(session)
+        assert made._opener.share == wanted
+    assert not made._publish(session)
 
 
 def test_a_stop_is_told_at_once(pipeline: Any) -> None:

@@ -21,6 +21,16 @@ def test_every_setting_is_documented() -> None:
         assert written <= set(section.annotation.model_fields), name
 
 
+def test_every_test_that_is_named_exists() -> None:
+    tests = DOCS.parent / "tests"
+    text = (DOCS / "reference/faults.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 80
+    for file, function in named:
+        found = [path.read_text(encoding="utf-8") for path in tests.rglob(file)]
+        assert any(not function or f"def {function}(" in text for text in found), f"{file}::{function}"
+
+
 def test_links_lead_somewhere() -> None:
     root = DOCS.parent
     for page in [*DOCS.rglob("*.md"), *root.glob("*.md")]:

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from ops import kafka
 from ops.kafka import answer, topic_ids
-from schemas.errors import RefusedError, UnreachableError
+from schemas.errors import FormatError, RefusedError, UnreachableError
 
 GONE_S = 0.02
 
@@ -38,6 +38,8 @@ def test_its_errors_are_ours() -> None:
         answer(ended(KafkaError._TIMED_OUT), 1, "k")
     with pytest.raises(RefusedError):
         answer(ended(KafkaError.TOPIC_AUTHORIZATION_FAILED), 1, "k")
+    with pytest.raises(FormatError, match="checksum"):
+        answer(ended(KafkaError._BAD_MSG), 1, "k")
 
 
 def test_what_the_caller_expects_comes_through() -> None:

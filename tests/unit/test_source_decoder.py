@@ -141,6 +141,7 @@ def test_an_unknown_event_stops_unless_it_may_be_ignored() -> None:
     [
         EventType.UNKNOWN, EventType.TRANSACTION_PAYLOAD, EventType.GTID_TAGGED, EventType.MARIADB_GTID,
         EventType.MARIADB_QUERY_COMPRESSED, EventType.MARIADB_WRITE_ROWS_COMPRESSED,
+        EventType.MARIADB_UPDATE_ROWS_COMPRESSED, EventType.MARIADB_DELETE_ROWS_COMPRESSED,
     ],
 )  # fmt: skip
 def test_events_that_are_refused_by_name(kind: EventType, engine: str) -> None:

@@ -83,3 +83,4 @@ def test_refusals(number: int, text: str, expected: type[TidemarkError]) -> None
     assert text in str(found)
     if expected in (PositionPurgedError, PositionLostError):
         assert "bin.000007:42" in found.where
+    assert ("no event begins" in found.hint) == ("max_allowed_packet" in text)

@@ -66,6 +66,22 @@ def test_each_table_of_a_drop_has_its_own_barrier(reader: SourceReader) -> None:
     assert len({orjson.loads(record.value or b"")["below"] for record in seen.barriers}) == 2
 
 
+def test_a_table_made_and_dropped_before_anybody_reads(reader: SourceReader) -> None:
+    """What its rows mean travels with them: the server knows another table of that name by now, or none."""
+    reader.sql(
+        "CREATE TABLE brief (id INT PRIMARY KEY, a VARCHAR(9))",
+        "INSERT INTO brief VALUES (1, 'one')",
+        "DROP TABLE brief",
+        "CREATE TABLE brief (a BLOB, id BIGINT UNSIGNED, PRIMARY KEY (id))",
+        "INSERT INTO brief VALUES ('two', 18446744073709551615)",
+        "DROP TABLE brief",
+    )
+    seen = reader.read()
+    assert seen.rows == [{"id": 1, "a": "one"}, {"a": "dHdv", "id": 18446744073709551615}]
+    assert [table.version for table in seen.tables] == [1, 2]
+    assert len(seen.barriers) == 2 * reader.router.count
+
+
 def test_a_dropped_database(reader: SourceReader) -> None:
     _filled(reader, "a", "b")
     reader.sql(f"DROP SCHEMA IF EXISTS `{reader.db}`")

@@ -17,6 +17,7 @@ from schemas.errors import (
     PreflightError,
     RefusedError,
     RowMetadataError,
+    UndecodableError,
     UnreachableError,
     UnsupportedEventError,
 )
@@ -126,6 +127,14 @@ def test_a_wrong_password_and_a_missing_grant(own: OwnMysql, reader: SourceReade
     assert "GRANT REPLICATION SLAVE ON *.*" in caught.value.hint
 
 
+def _table_id(reader: SourceReader, table: str) -> int:
+    """The number by which the last rows event called the table."""
+    here = reader.here()
+    events = reader.sql(f"SHOW BINLOG EVENTS IN '{here.file}'")
+    said = [info for _, _, kind, _, _, info in events if kind == "Table_map" and f"{reader.db}.{table})" in info]
+    return int(said[-1].split()[1])
+
+
 def test_a_restart_of_the_server_and_small_files(own: OwnMysql, reader: SourceReader) -> None:
     _fill(reader)
     source = reader.source()
@@ -133,15 +142,51 @@ def test_a_restart_of_the_server_and_small_files(own: OwnMysql, reader: SourceRe
     rows = 0
     while rows < 1:
         rows += next(batches).rows
+    for _ in range(100):
+        reader.sql("FLUSH TABLES t", "UPDATE t SET a = a + 1")
+    used = _table_id(reader, "t")
     own.server.kill()
     with pytest.raises(UnreachableError):
         for _ in batches:
             pass
     own.server.start()
     reader.connection = own.connect(database=reader.db)
+    reader.sql("CREATE TABLE other (k VARCHAR(9) PRIMARY KEY, a BLOB, b INT)", "INSERT INTO other VALUES ('x', '', 0)")
+    while _table_id(reader, "other") < used:  # a number that stood for `t` stands for another table now
+        reader.sql("FLUSH TABLES other", "UPDATE other SET a = 'yy', b = b + 1")
+    assert _table_id(reader, "other") == used
+    ((count,),) = reader.sql("SELECT b FROM other")
     reader.sql("INSERT INTO t SELECT n, 5 FROM JSON_TABLE('[2,3,4]', '$[*]' COLUMNS (n INT PATH '$')) j")
-    assert [row["id"] for row in reader.read().rows] == [1, 2, 3, 4]
-    assert [row["id"] for row in reader.read(by_file=True).rows] == [1, 2, 3, 4]
+    for by_file in (False, True):
+        rows = reader.read(by_file=by_file).rows
+        assert [row["id"] for row in rows if "id" in row] == [1] * 101 + [2, 3, 4]
+        assert [row["b"] for row in rows if "k" in row] == list(range(count + 1))
+        assert rows[-4] == {"k": "x", "a": "eXk=", "b": count}
+
+
+def test_an_event_larger_than_the_packets_of_the_server(reader: SourceReader) -> None:
+    reader.sql("CREATE TABLE t (id INT PRIMARY KEY, doc LONGBLOB)", "INSERT INTO t VALUES (1, REPEAT('x', 3000000))")
+    reader.sql("SET GLOBAL max_allowed_packet = 1048576")
+    try:
+        (row,) = reader.read().rows
+    finally:
+        reader.sql("SET GLOBAL max_allowed_packet = 1073741824")
+    assert len(row["doc"]) == 4_000_000
+
+
+def test_a_position_that_is_no_boundary(reader: SourceReader) -> None:
+    """Whatever MySQL and we take the bytes there for: it stops, and nothing comes of it."""
+    reader.sql("CREATE TABLE t (id INT PRIMARY KEY, doc LONGBLOB)")
+    reader.start = reader.here()
+    reader.sql("INSERT INTO t VALUES (1, REPEAT('x', 5000))")
+    hints = []
+    for aside in (1, 2, 3, 5, 7, 19, 30, 100, 1000, 4000):
+        place = replace(reader.start, pos=reader.start.pos + aside)
+        with pytest.raises((PositionLostError, UndecodableError)) as caught:
+            reader.read(place, by_file=True)
+        assert f":{place.pos}" in caught.value.where or "end position" in caught.value.where
+        hints.append(caught.value.hint)
+    assert any("no event begins at the position" in hint for hint in hints)
 
 
 def test_without_gtids(reader: SourceReader) -> None:

@@ -1,0 +1,101 @@
+"""Kafka's disk is full, then read-only: cdc waits, and goes on where it was when the disk is well again."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cdc_process import Cdc, execute
+from ops.settings import Settings
+from runner import until
+from servers import Mysql
+from stack.errors import ServerStartError
+from stack.kafka import KafkaServer
+from topic import read_topics
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+_DISK_BYTES = 24 << 20
+
+
+class OnSmallDisk(KafkaServer):
+    """A broker whose data lies on a file system of its own."""
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk"
+
+    @property
+    def data(self) -> Path:
+        return self.disk / "data"
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[OnSmallDisk]:
+    """Needs to be root, and to be allowed to mount."""
+    made = OnSmallDisk(tmp_path / "kafka")
+    made.disk.mkdir(parents=True)
+    done = mount("-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=0777", "tmpfs", made.disk)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        subprocess.run(["umount", made.disk], check=True)
+
+
+def mount(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["mount", *words], check=False, capture_output=True, text=True)
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all the room that is left."""
+    file = folder / "filler"
+    with file.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while stream.write(bytes(1 << 16)):
+            pass
+    return file
+
+
+def test_a_broker_whose_disk_is_full_and_then_read_only(
+    cdc_settings: Callable[..., Settings],
+    start: Callable[..., Cdc],
+    mysql: Mysql,
+    table: str,
+    kafka: OnSmallDisk,
+) -> None:
+    place = f"127.0.0.1:{kafka.port}"
+    settings = cdc_settings(kafka={"bootstrap_servers": place, "transaction_timeout_s": 3})
+    process = start(settings)
+    topic = f"{settings.source.name}.{table}.t"
+
+    def seen() -> list[int]:
+        assert process.process.poll() is None, process.said
+        found = read_topics(place, [topic])
+        return [r.key["id"] for r in sorted(found, key=lambda r: r.value["source"]["seq"])]
+
+    process.await_said('"engine"')
+    with mysql.connect(database=table) as connection:
+        execute(connection, "ALTER TABLE t ADD COLUMN filler VARBINARY(1024)", "INSERT INTO t (id) VALUES (0)")
+        until(lambda: seen() == [0], "the first row")
+        filler = fill(kafka.disk)
+        for number in range(1, 1001):
+            execute(connection, f"INSERT INTO t VALUES ({number}, 0, RANDOM_BYTES(1024))")
+        until(lambda: not kafka.pid, "the broker's end", 60)
+        process.await_said('"restart"')
+        filler.unlink()
+        assert mount("-o", "remount,ro", kafka.disk).returncode == 0
+        with pytest.raises(ServerStartError):
+            kafka.start()
+        assert process.process.poll() is None, process.said
+        assert mount("-o", "remount,rw", kafka.disk).returncode == 0
+        kafka.start()
+        execute(connection, "INSERT INTO t (id) VALUES (1001)")
+    until(lambda: len(seen()) >= 1002, "all rows", 60)
+    assert seen() == list(range(1002))
+    assert process.stop() == 0, process.said
