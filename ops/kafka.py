@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 
 from ops.log import logger
 from ops.settings import KafkaSettings, existing
@@ -28,6 +29,8 @@ _REFUSED = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     KafkaError._SSL,  # noqa: SLF001
 }
+_PROTOCOLS = "group.coordinator.rebalance.protocols"
+_SESSION = "group.consumer.session.timeout.ms"
 _UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
 
 
@@ -158,3 +161,23 @@ def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: flo
         except KafkaException:
             continue
     return found
+
+
+def session_of_brokers_s(client: AdminClient, where: str, timeout_s: float = 4) -> float | None:
+    """After how long brokers that assign partitions themselves (KIP-848) give up a silent consumer; None: they do not.
+
+    None also where we may not ask.
+    """
+    try:
+        broker = next(iter(client.list_topics(timeout=timeout_s).brokers))
+    except KafkaException as error:
+        raise translate(error, where) from error
+    resource = ConfigResource(ConfigResource.Type.BROKER, str(broker))
+    try:
+        found = answer(client.describe_configs([resource], request_timeout=timeout_s)[resource], timeout_s, where)
+    except RefusedError:
+        return None
+    values = {name: entry.value or "" for name, entry in found.items()}
+    if "consumer" not in values.get(_PROTOCOLS, "").split(","):
+        return None
+    return int(values[_SESSION]) / 1000

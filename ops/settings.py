@@ -248,6 +248,7 @@ class SinkSettings(Section):
     max_batch_events: Annotated[Whole, Field(ge=1)] = 5000
     queue_bytes: Bytes = 32 * _MIB
     linger_s: Linger = 0.1
+    group_protocol: Literal["auto", "consumer", "classic"] = "auto"
     gzip: bool = False  # requests to Elasticsearch, where the network is slower than the processor
     refresh_interval: str = "1s"
     shards: Annotated[Whole, Field(ge=1)] = 1

@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ops import crashpoint
-from ops.kafka import consumer, translate
+from ops.kafka import admin, consumer, session_of_brokers_s, translate
 from ops.log import logger
 from ops.settings import Settings
 from schemas.errors import OffsetsLostError, UnsafeError
@@ -34,6 +35,23 @@ _NO_SUCH_OFFSET = {
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001  librdkafka's local errors begin with an underscore
     KafkaError.OFFSET_OUT_OF_RANGE,
 }
+
+
+_CLASSIC = {
+    "partition_assignment_strategy": "cooperative-sticky",
+    "session_timeout_ms": 6_000,  # how long a killed sink keeps its partitions; brokers allow no less by default
+    "heartbeat_interval_ms": 2_000,
+}
+_LONGEST_SESSION_S = 10
+
+
+def _membership(settings: Settings) -> dict[str, Any]:
+    """By KIP-848 where the brokers have it, unless a killed sink would keep its partitions for much longer there."""
+    wanted, kafka = settings.sink.group_protocol, settings.kafka
+    if wanted == "auto":
+        session_s = session_of_brokers_s(admin(kafka, settings.sink_group), kafka.bootstrap_servers)
+        wanted = "classic" if session_s is None or session_s > _LONGEST_SESSION_S else "consumer"
+    return {"group_protocol": "consumer"} if wanted == "consumer" else _CLASSIC
 
 
 class Group:
@@ -65,9 +83,7 @@ class Group:
             settings.kafka,
             self._group,
             group_id=self._group,
-            partition_assignment_strategy="cooperative-sticky",
-            session_timeout_ms=6_000,  # how long a killed sink keeps its partitions; brokers allow no less by default
-            heartbeat_interval_ms=2_000,
+            **_membership(settings),
             queued_max_messages_kbytes=16_384,
             fetch_queue_backoff_ms=10,  # how long a partition rests when so much is queued; a second by default
             on_commit=self._on_commit,

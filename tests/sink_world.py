@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import ConsumerGroupDescription
 from elasticsearch import Elasticsearch
 
 from events import Source
@@ -118,6 +119,14 @@ class World:
 
     def committed(self, table: str = "shop.orders") -> dict[int, int]:
         return {number: part.offset for number, part in self.commits(table).items()}
+
+    def group(self) -> ConsumerGroupDescription:
+        name = f"{self.name}-sink"
+        found: ConsumerGroupDescription = self.source.admin.describe_consumer_groups([name])[name].result(10)
+        return found
+
+    def members(self) -> set[str]:
+        return {member.member_id for member in self.group().members}
 
     def close(self) -> None:
         for number, pipeline in enumerate(self._sinks):

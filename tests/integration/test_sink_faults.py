@@ -146,10 +146,33 @@ def test_memory_is_bounded_while_elasticsearch_does_not_take_anything(world: Wor
     world.client.indices.add_block(index=index, block="write")
     for start in range(0, 3000, 300):
         world.put(*({"id": n, "note": "x" * 2000} for n in range(start, start + 300)))
-    until(lambda: status(sink)["details"]["full"], "partitions are paused")
-    time.sleep(2)
+    until(lambda: status(sink)["details"]["full"], "nothing more is read")
+    members = world.members()
+    time.sleep(7)  # longer than brokers wait for a silent member
     details = status(sink)["details"]
     assert details["open"] < 2500
     assert details["partitions"] == 3
     world.client.indices.put_settings(index=index, settings={"index.blocks.write": False})
     world.await_equal()
+    assert world.members() == members
+    assert sink.log("sink").count("partitions assigned") == 1
+    assert "partitions left" not in sink.log("sink")
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_both_ways_of_sharing_partitions(world: World, protocol: str) -> None:
+    world.source.table()
+    dice = random.Random(SEED)
+    one = world.sink(sink={"group_protocol": protocol})
+    churn(world, dice, 100)
+    two = world.sink(sink={"group_protocol": protocol})
+    until(lambda: status(two)["details"]["partitions"] > 0, "the second has some", 60)
+    assert len(world.members()) == 2
+    assert world.group().type.name.lower() == protocol
+    churn(world, dice, 200)
+    world.await_equal()
+    assert two.stop("sink") == 0
+    churn(world, dice, 100)
+    world.pipeline = one
+    world.await_equal()
+    assert one.stop("sink") == 0

@@ -1,0 +1,57 @@
+"""Which way of sharing partitions a sink takes."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ops.settings import Settings
+from schemas.errors import RefusedError
+from sink import consumer
+
+SHORT = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.consumer.session.timeout.ms": "6000"}
+LONG = {**SHORT, "group.consumer.session.timeout.ms": "45000"}
+OFF = {**SHORT, "group.coordinator.rebalance.protocols": "classic"}
+
+
+class Admin:
+    """Brokers with these settings; None: they do not tell."""
+
+    def __init__(self, settings: dict[str, str] | None) -> None:
+        self._settings = settings
+
+    def list_topics(self, *, timeout: float) -> Any:
+        return SimpleNamespace(brokers={1: None})
+
+    def describe_configs(self, resources: list[Any], **_more: Any) -> dict[Any, Future[Any]]:
+        future: Future[Any] = Future()
+        if self._settings is None:
+            future.set_exception(RefusedError("no"))
+        else:
+            future.set_result({name: SimpleNamespace(value=value) for name, value in self._settings.items()})
+        return {resources[0]: future}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "brokers", "protocol"),
+    [
+        ("auto", SHORT, "consumer"),
+        ("auto", LONG, "classic"),
+        ("auto", OFF, "classic"),
+        ("auto", {}, "classic"),
+        ("auto", None, "classic"),
+        ("consumer", LONG, "consumer"),
+        ("classic", SHORT, "classic"),
+    ],
+)
+def test_the_brokers_assign_where_they_can_and_are_quick(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, brokers: dict[str, str] | None, protocol: str
+) -> None:
+    monkeypatch.setattr(consumer, "admin", lambda *_: Admin(brokers))
+    settings = Settings.model_validate({"source": {"name": "s"}, "sink": {"group_protocol": wanted}})
+    found = consumer._membership(settings)
+    assert found.get("group_protocol", "classic") == protocol
+    assert ("session_timeout_ms" in found) == (protocol == "classic")
