@@ -24,7 +24,7 @@ def committed_values(bootstrap_servers: str, topic: str) -> list[dict[str, Any]]
         found: list[dict[str, Any]] = []
         ended = 0
         while ended < len(known):
-            for message in consumer.consume(_BUNCH, timeout=1):
+            for message in consumer.consume(_BUNCH, timeout=0.1):
                 ended += message.error() is not None
                 if message.error() is None and message.value() is not None:
                     found.append(orjson.loads(message.value()))

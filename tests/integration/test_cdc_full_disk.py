@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from cdc_process import Cdc, execute
+from committed import committed_values
 from ops.settings import Settings
 from runner import until
 from servers import Mysql
 from stack.errors import ServerStartError
 from stack.kafka import KafkaServer
-from topic import read_topics
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 _DISK_BYTES = 24 << 20
@@ -76,8 +76,7 @@ def test_a_broker_whose_disk_is_full_and_then_read_only(
 
     def seen() -> list[int]:
         assert process.process.poll() is None, process.said
-        found = read_topics(place, [topic])
-        return [r.key["id"] for r in sorted(found, key=lambda r: r.value["source"]["seq"])]
+        return [event["after"]["id"] for event in committed_values(place, topic)]
 
     process.await_said('"engine"')
     with mysql.connect(database=table) as connection:

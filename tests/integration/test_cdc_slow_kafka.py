@@ -42,10 +42,11 @@ def test_a_transaction_that_took_too_long_is_published_again_in_smaller_ones(mak
 
 @pytest.mark.soak
 def test_transactions_that_do_not_fit_into_their_time_become_smaller(make_outage: MakeOutage) -> None:
+    """Ten seconds' quota passes at once, so the transaction is far larger than that."""
     world = make_outage(kafka={"transaction_timeout_s": 2}, cdc={"max_batch_bytes": 4 << 20})
-    with throttled(world.kafka.port, f"{world.name}-cdc", 400_000):
-        world.insert(6000, 1)
-        until(lambda: len(world.published()) == 6000, "everything", 120)
+    with throttled(world.kafka.port, f"{world.name}-cdc", 100_000):
+        world.insert(3000, 1)
+        until(lambda: len(world.published()) == 3000, "everything", 200)
     world.verify()
 
 
@@ -70,7 +71,7 @@ def test_a_quota_holds_the_reading_back(make_outage: MakeOutage, stall_s: float)
         time.sleep(stall_s)
         assert len(world.published()) < 4000
         assert dumps(world) == reading
-    until(lambda: end_of(f"127.0.0.1:{world.kafka.port}", world.topic) > 6000, "everything", 60)
+    until(lambda: end_of(world.brokers, world.topic) > 6000, "everything", 60)
     assert dumps(world) == reading
     assert peak_kb(world) < before_kb + 64 * 1024  # the transaction's events have 96 MB
     world.verify()
