@@ -23,5 +23,6 @@ fi
 # One profile without debug information for all: what clippy has built is not built again for the tests.
 export CARGO_PROFILE_DEV_DEBUG=0 PYO3_PYTHON="$python"
 cargo fmt --check
+cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --locked --quiet --all-targets -- -D warnings
 cargo test --locked --quiet --lib --no-default-features

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from cdc.source.options import Limits
-from cdc.source.stream import DumpStream
-from cdc.source.wire import EventType, has_checksum
+from cdc.source.wire import EventType
 from native_replay import NativeReplay
+from raw_binlog import raw_events, write_case
 from schemas.errors import TidemarkError
 from source_reader import SourceReader
-from type_cases import CASES
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(250)]
 
@@ -30,47 +27,6 @@ _TYPES = [
 @pytest.fixture
 def engine(native: str) -> str:
     return native
-
-
-def _write(reader: SourceReader, case: str, *, partial: bool, compressed: bool) -> None:
-    definition, _, values = CASES[case]
-    reader.sql(
-        "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'",
-        f"CREATE TABLE t (id INT PRIMARY KEY, v {definition} NULL)",
-        f"SET SESSION binlog_transaction_compression = {int(compressed)}",
-    )
-    reader.start = reader.here()
-    rows = ",".join(f"({number}, {value})" for number, value in enumerate([*values[:20], "NULL"]))
-    reader.sql(f"INSERT INTO t VALUES {rows}", "UPDATE t SET id = id + 100 WHERE id < 3")
-    if partial:
-        reader.sql("SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
-        wide = "JSON_OBJECT('a', 1, 'b', JSON_ARRAY(1, 2), 'pad', REPEAT('x', 100))"
-        reader.sql(
-            f"UPDATE t SET v = {wide}", "UPDATE t SET v = JSON_SET(JSON_REMOVE(v, '$.a'), '$.b[1]', 'z', '$.n', 1)"
-        )
-    reader.sql("DELETE FROM t WHERE id > 101")
-
-
-def _raw_events(reader: SourceReader) -> Iterator[bytes]:
-    """The binlog up to here, without checksums."""
-    connect = {"host": reader.mysql.host, "port": reader.mysql.port, "user": reader.mysql.user,
-               "password": reader.mysql.password}  # fmt: skip
-    stream = DumpStream(
-        connect,
-        position=replace(reader.start, gtid_set=""),
-        server_id=reader.server_id,
-        heartbeat_s=0.3,
-        read_timeout_s=5,
-    )
-    stream.start()
-    try:
-        while (raw := stream.get(5)) is not None and raw[4] != EventType.HEARTBEAT:
-            if raw[4] == EventType.FORMAT_DESCRIPTION:
-                yield raw[:-5] + b"\0" + bytes(4)
-            else:
-                yield raw[:-4] if has_checksum(raw) else raw
-    finally:
-        stream.stop()
 
 
 def _damaged(raw: bytes, dice: random.Random) -> bytes:
@@ -128,8 +84,8 @@ def _refused(reader: SourceReader, events: list[bytes]) -> bool:
 def test_damage_is_an_error_by_name(reader: SourceReader, case: str, compressed: bool) -> None:
     if compressed and case not in ("json", "varchar", "geometry"):
         pytest.skip("three types are enough for what is around them")
-    _write(reader, case, partial=case == "json", compressed=compressed)
-    events = list(_raw_events(reader))
+    write_case(reader, case, partial=case == "json", compressed=compressed)
+    events = list(raw_events(reader))
     assert _fed(reader, events) > 3
     dice = random.Random(f"{case} {compressed}")
     targets = [
