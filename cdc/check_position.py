@@ -33,10 +33,12 @@ def resumable(
     On another server only the GTIDs count: an open transaction is read again from its start.
     """
     if position.gtid_set:
-        _check_gtids(connection, server, position, where, wanted)
+        _check_purged(connection, server, position, where)
+        if server.uuid == position.server_uuid:
+            _check_end(connection, position, where)
+        _check_covered(connection, server, position, where, wanted)
         if server.uuid != position.server_uuid:
             return replace(position, server_uuid=server.uuid, open=None, file="", pos=_FIRST_EVENT)
-        _check_end(connection, position, where)
         return position
     if server.uuid != position.server_uuid:
         raise PositionLostError(
@@ -53,9 +55,7 @@ def _place(position: Position) -> str:
     return position.gtid_set or f"{position.file}:{position.pos}"
 
 
-def _check_gtids(
-    connection: Connection, server: Server, position: Position, where: str, wanted: Callable[[], bool]
-) -> None:
+def _check_purged(connection: Connection, server: Server, position: Position, where: str) -> None:
     if not server.gtids:
         raise PositionLostError(
             f"the stored position is the GTID set {position.gtid_set}, and the server has gtid_mode off",
@@ -71,8 +71,13 @@ def _check_gtids(
             where=where,
             hint=f"Keep binlogs longer (binlog_expire_logs_seconds). {_DECIDE}",
         )
+
+
+def _check_covered(
+    connection: Connection, server: Server, position: Position, where: str, wanted: Callable[[], bool]
+) -> None:
     if not _covered(connection, position.gtid_set, wanted):
-        end = binlog_end(connection, server)
+        ours, end = GtidSet(position.gtid_set), binlog_end(connection, server)
         raise PositionLostError(
             f"the server lacks transactions that have been published: ours {ours}, "
             f"executed there {end.gtid_set if end else ''}",
@@ -93,16 +98,23 @@ def _covered(connection: Connection, gtid_set: str, wanted: Callable[[], bool]) 
 
 
 def _check_end(connection: Connection, position: Position, where: str) -> None:
-    """A binlog that ends before the stored position began anew, even where the numbers of GTIDs have caught up."""
+    """A binlog that ends before the stored position lost its end or began anew, even where GTIDs have caught up.
+
+    A number that was lost with the end is given to another transaction: the GTIDs alone would not tell.
+    """
     files = binlog_files(connection)
-    if files and is_behind(files[-1], (position.file, position.pos)):
-        file, size = files[-1]
+    file, size = position.file, dict(files).get(position.file)
+    behind = size is not None and position.pos > size
+    if not behind and files and is_behind(files[-1], (position.file, position.pos)):
+        behind, (file, size) = True, files[-1]
+    if behind:
         raise PositionLostError(
             f"the stored position was at {position.file}:{position.pos}, and the binlog of the same server ends before "
             f"that, at {file}:{size}",
             where=where,
-            hint="Its binlogs were reset, or it was restored from an older backup: a GTID or a place may now stand for "
-            f"another transaction than the one that was published. {_DECIDE}",
+            hint="A crash took its end (sync_binlog is not 1), its binlogs were reset, or it was restored from an "
+            "older backup: a GTID or a place may now stand for another transaction than the one that was published. "
+            + _DECIDE,
         )
 
 
@@ -115,10 +127,4 @@ def _check_file(connection: Connection, position: Position, where: str) -> None:
             f"the oldest file kept is {next(iter(sizes), 'none')}",
             where=where,
             hint=f"Keep binlogs longer (binlog_expire_logs_seconds). {_DECIDE}",
-        )
-    if position.pos > sizes[position.file]:
-        raise PositionLostError(
-            f"the stored position {_place(position)} is beyond the end of that file ({sizes[position.file]} bytes)",
-            where=where,
-            hint=f"The server lost the end of its binlog, or was restored from an older backup. {_DECIDE}",
         )

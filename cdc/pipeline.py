@@ -6,7 +6,7 @@ import threading
 import time
 
 from cdc.meter import Meter
-from cdc.session import Opener, Session
+from cdc.session import Opener, Session, silence_s
 from ops import service
 from ops.crashpoint import reached
 from ops.health import Health
@@ -19,6 +19,7 @@ _log = logger(__name__)
 
 _SMALLEST_SHARE = 1 / 64
 _GROW_AFTER_S = 300  # a session begins anew to gather more: a second's pause, so not often
+_GRACE_S = 2  # beyond what a session waits for the server, which then says why
 
 
 def run(settings: Settings) -> None:
@@ -27,6 +28,7 @@ def run(settings: Settings) -> None:
 
     def body(stop: Stop, health: Health) -> None:
         nonlocal pipeline
+        health.stalled_after_s = silence_s(settings.cdc.heartbeat_s) + _GRACE_S
         pipeline = pipeline or Pipeline(settings, stop, health)
         pipeline.run()
 

@@ -37,6 +37,11 @@ from schemas.table import Table
 _log = logger(__name__)
 
 
+def silence_s(heartbeat_s: float) -> float:
+    """How long a server may be silent: three heartbeats were missed then."""
+    return 3 * heartbeat_s + 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Everything that the core loop needs, plugged together."""
@@ -195,7 +200,7 @@ class Opener:
             known=known,
             server_id=own_id,
             heartbeat_s=settings.cdc.heartbeat_s,
-            read_timeout_s=3 * settings.cdc.heartbeat_s + 1,
+            read_timeout_s=silence_s(settings.cdc.heartbeat_s),
             limits=limits,
             linger_s=settings.cdc.linger_s,
             ca_file=settings.source.ca_file,

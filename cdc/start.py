@@ -13,6 +13,7 @@ from schemas.position import GtidSet, Position, first_seq
 _FIRST_EVENT = 4  # after the file's magic number
 _NEXT_GTID = re.compile(r"GTID_NEXT= '([^']+)'")
 _PAGE = 5000
+_WRAP = 1 << 32
 #: Events between two transactions: at a file's head, and what begins a transaction or ends the file ("" is its end).
 _HEAD = {b"Format_desc", b"Previous_gtids", b"Gtid_list", b"Binlog_checkpoint"}
 _BOUNDARIES = {b"Gtid", b"Gtid_tagged_log_event", b"Anonymous_Gtid", b"Rotate", b"Stop", b""}
@@ -113,7 +114,8 @@ def _binlog_events(connection: Connection, file: str) -> Iterator[tuple[int, byt
         rows = query_bytes(connection, f"SHOW BINLOG EVENTS IN %s FROM {at} LIMIT {_PAGE}", (file,))
         for _, start, kind, _, end, info in rows:
             yield start, kind, info
-            at = end
+            # the end is as it stands in the event, modulo 2^32
+            at = start + (end - start) % _WRAP
         if len(rows) < _PAGE:
             yield at, b"", b""
             return

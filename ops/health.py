@@ -33,10 +33,11 @@ class Health:
         self.service = service
         self.name = name
         self.state: State = "starting"
-        self.ready = False
         self.ups = 0  # how often it became ready
-        self.reason = "starting"
+        self.stalled_after_s = float("inf")  # a loop that went round this long ago moves no data, whatever it said
         self.details: Callable[[], dict[str, object]] = dict
+        self._up = False
+        self._reason = "starting"
         self._since = datetime.now(UTC)
         self._beat = time.monotonic()
 
@@ -46,18 +47,33 @@ class Health:
 
     def up(self) -> None:
         """Data can move."""
-        self.ups += not self.ready
-        self.state, self.ready, self.reason = "running", True, ""
+        self.ups += not self._up
+        self.state, self._up, self._reason = "running", True, ""
         self.beat()
 
     def down(self, reason: str, state: State = "running") -> None:
         """Data cannot move, and why."""
-        self.state, self.ready, self.reason = state, False, reason
+        self.state, self._up, self._reason = state, False, reason
         self.beat()
 
     @property
     def alive(self) -> bool:
-        return time.monotonic() - self._beat < _STUCK_S
+        return self._silence_s < _STUCK_S
+
+    @property
+    def ready(self) -> bool:
+        return self._up and self._silence_s < self.stalled_after_s
+
+    @property
+    def reason(self) -> str:
+        """Why it is not ready; empty if it is."""
+        if self._up and not self.ready:
+            return f"stalled: nothing has moved for {self._silence_s:.0f} s"
+        return self._reason
+
+    @property
+    def _silence_s(self) -> float:
+        return time.monotonic() - self._beat
 
     def status(self) -> Status:
         return Status(

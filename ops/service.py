@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 from collections.abc import Callable
 from typing import Literal
@@ -15,6 +16,8 @@ from ops.stop import Stop
 from schemas.errors import ExitCode, TidemarkError
 
 _log = logger(__name__)
+
+_PAUSE_S = (0.1, 0.5)  # many services may have lost the same server at once
 
 Body = Callable[[Stop, Health], None]
 
@@ -58,7 +61,7 @@ def _keep_going(settings: Settings, stop: Stop, health: Health, body: Body) -> N
             if stop.requested or not error.retryable or health.ups == ups:
                 raise
             _log.warning("interrupted, starting over", action="restart", reason=str(error), hint=error.hint)
-            stop.wait(0.2)
+            stop.wait(random.uniform(*_PAUSE_S))  # noqa: S311 - no secret
         else:
             return
 

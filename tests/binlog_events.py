@@ -30,8 +30,10 @@ class Binlog:
         return raw + crc32(raw).to_bytes(4, "little") if self.checksum else raw
 
     def fake_rotate(self) -> bytes:
+        """The first one: it has the checksum that the reader asks for, whatever the file has."""
         body = struct.pack("<Q", self.pos) + self.file.encode()
-        return self.event(EventType.ROTATE, body, flags=ARTIFICIAL_FLAG, timestamp=0)
+        raw = struct.pack("<IBIIIH", 0, EventType.ROTATE, 1, 19 + len(body) + 4, 0, ARTIFICIAL_FLAG) + body
+        return raw + crc32(raw).to_bytes(4, "little")
 
     def rotate(self, file: str) -> bytes:
         raw = self.event(EventType.ROTATE, struct.pack("<Q", 4) + file.encode())
@@ -41,8 +43,7 @@ class Binlog:
     def format_description(self, version: bytes = b"8.4.0") -> bytes:
         algorithm = bytes([int(self.checksum)])
         body = struct.pack("<H50sIB", 4, version, 0, 19) + bytes(41) + algorithm
-        raw = self.event(EventType.FORMAT_DESCRIPTION, body, flags=ARTIFICIAL_FLAG)
-        return raw if self.checksum else raw + bytes(4)
+        return self.event(EventType.FORMAT_DESCRIPTION, body + bytes(0 if self.checksum else 4), flags=ARTIFICIAL_FLAG)
 
     def start(self) -> list[bytes]:
         return [self.fake_rotate(), self.format_description()]

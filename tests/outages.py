@@ -105,6 +105,14 @@ class World:
     def brokers(self) -> str:
         return f"127.0.0.1:{self.kafka.port}"
 
+    def kill_dumps(self) -> None:
+        """KILL the threads that send the binlog, as soon as there are any."""
+        with self.mysql.connect() as connection, connection.cursor() as cursor:
+            sql = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
+            until(self.running(lambda: cursor.execute(sql) > 0), "a dump")
+            for (number,) in cursor.fetchall():
+                cursor.execute(f"KILL {number}")
+
     def published(self) -> list[int]:
         return [event["after"]["id"] for event in committed_values(self.brokers, self.topic)]
 

@@ -43,11 +43,13 @@ def raw_events(reader: SourceReader) -> Iterator[bytes]:
         read_timeout_s=5,
     )
     stream.start()
+    described = False
     try:
         while (raw := stream.get(5)) is not None and raw[4] != EventType.HEARTBEAT:
             if raw[4] == EventType.FORMAT_DESCRIPTION:
+                described = True
                 yield raw[:-5] + b"\0" + bytes(4)
-            else:
-                yield raw[:-4] if has_checksum(raw) else raw
+            else:  # what comes before the description has the checksum that was asked for
+                yield raw[:-4] if described and has_checksum(raw) else raw
     finally:
         stream.stop()

@@ -44,6 +44,10 @@ class Pipeline:
     def stop(self, service: str, timeout_s: float = 15) -> int:
         return self._running.pop(service).stop(timeout_s)
 
+    def take(self, service: str, other: Pipeline) -> None:
+        """A service that another pipeline has started is ours from here on."""
+        self._running[service] = other._running.pop(service)
+
     def wait(self, service: str, timeout_s: float = 30) -> int:
         """Wait for a service to end by itself; its exit code."""
         return self._running.pop(service).process.wait(timeout_s)

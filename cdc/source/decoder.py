@@ -25,6 +25,7 @@ from cdc.source.wire import (
     Event,
     EventType,
     has_checksum,
+    is_checked,
     parse_event,
     parse_format_description,
     parse_gtid,
@@ -90,6 +91,7 @@ class Decoder:
         self._transaction: Transaction | None = None
         self._prepared = Prepared("portable")
         self._checksum: bool | None = None  # unknown until the first FORMAT_DESCRIPTION
+        self._described = False  # by the latest event
         self._version = NEWEST
         self._losses = Losses()
         self._records: list[Record] = []
@@ -134,11 +136,11 @@ class Decoder:
                 raise unsupported(event.type)
             yield from handler(event) or ()
         except TidemarkError as error:
-            error.where = error.where or self._where()
+            error.where = error.where or self.where()
             raise
         except (IndexError, ValueError, struct.error) as error:
             what = f"the event {type_name(raw[4])} cannot be decoded: {error!r}"
-            raise UndecodableError(what, where=self._where()) from error
+            raise UndecodableError(what, where=self.where()) from error
 
     def take(self) -> Batch | None:
         """What has been gathered, or a moved position; None if there is neither, or a transaction is open."""
@@ -146,18 +148,24 @@ class Decoder:
             return self._batch()
         return None
 
+    def interim(self) -> Batch | None:
+        """What has been gathered of an open transaction, be it nothing: a sign of life where no batch is due."""
+        return None if self.at_boundary else self._batch()
+
     def _event(self, raw: bytes) -> Event:
         if raw[4] == EventType.FORMAT_DESCRIPTION:
             event = parse_event(raw, checksum=has_checksum(raw))
             found = parse_format_description(raw)
             self._checksum, self._version = found.checksum, found.version
+            self._described = True
             self._tables.forget()
             return event
-        if self._checksum is None:  # the fake ROTATE that comes first
-            return parse_event(raw, checksum=has_checksum(raw))
-        return parse_event(raw, checksum=self._checksum)
+        checked = is_checked(raw, said=self._checksum, first=self._described)
+        self._described = False
+        return parse_event(raw, checksum=checked)
 
-    def _where(self) -> str:
+    def where(self) -> str:
+        """Where the latest event is, for messages."""
         gtid = self._transaction.gtid if self._transaction else ""
         return f"{self._progress.at}, transaction {gtid}" if gtid else str(self._progress.at)
 

@@ -9,8 +9,10 @@ from cdc.source.decoder import Decoder
 from cdc.source.options import SourceOptions
 from cdc.source.seam import Batch
 from cdc.source.stream import DumpStream
+from schemas.errors import UndecodableError
 from schemas.position import Position
 
+_LONGEST_SILENCE_S = 3  # of ours, or a heartbeat, if that is longer
 _TICK_S = 0.5
 _PATIENCE = 10  # lingers that a batch waits at most while events keep coming
 
@@ -64,15 +66,26 @@ class PortableSource:
     def _read(self, stream: DumpStream, decoder: Decoder) -> Iterator[Batch]:
         timer = _Timer(self._options.linger_s, self._options.heartbeat_s)
         while not self._closed:
-            raw = stream.get(timer.wait_s(decoder))
+            raw = _next(stream, decoder, timer.wait_s(decoder))
             for batch in decoder.feed(raw) if raw is not None else ():
                 yield batch
                 timer.restart()
-            if timer.due(decoder, waiting=raw is not None) and (rest := decoder.take()):
+            rest = decoder.take() if timer.due(decoder, waiting=raw is not None) else None
+            if raw is not None and timer.late():
+                rest = rest or decoder.interim()
+            if rest:
                 yield rest
                 timer.restart()
         if rest := decoder.take():
             yield rest
+
+
+def _next(stream: DumpStream, decoder: Decoder, timeout_s: float) -> bytes | None:
+    try:
+        return stream.get(timeout_s)
+    except UndecodableError as error:
+        error.where = error.where or decoder.where()
+        raise
 
 
 class _Timer:
@@ -95,6 +108,10 @@ class _Timer:
         if self._since is None:
             self._since = time.monotonic()
         return max(0.0, self._since + self._linger_s - time.monotonic())
+
+    def late(self) -> bool:
+        """True if nothing went out for so long that we would seem to be stuck."""
+        return time.monotonic() >= self._last + max(self._heartbeat_s, _LONGEST_SILENCE_S)
 
     def due(self, decoder: Decoder, *, waiting: bool) -> bool:
         """True if what has been gathered should go; `waiting`: more may be at hand."""

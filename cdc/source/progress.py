@@ -37,7 +37,10 @@ class Progress:
     def advance(self, event: Event) -> bool:
         """Go past an event; true if it comes before the start, and is to be passed over."""
         self.at.advance(event)
-        return self.at.end <= self._pass_until and event.type not in _FILE_EVENTS
+        if self.at.end > self._pass_until or event.type in _FILE_EVENTS:
+            return False
+        self.breathe()  # it takes a while
+        return True
 
     def executed(self, gtid: str) -> None:
         """A transaction has ended here."""
@@ -59,6 +62,8 @@ class Progress:
         """A ROTATE event; `between`: no transaction is open. True if the dump thread made it up to name the file."""
         file, pos = parse_rotate(event.body)
         made_up = bool(event.flags & ARTIFICIAL_FLAG)
+        if file != self.at.file:  # the next one has none of what is passed
+            self._pass_until = 0
         if not made_up and between:
             self._pass(file, pos)
         if not made_up or file != self.at.file or pos < self.at.end:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 import pymysql
+from pymysql.connections import MAX_PACKET_LEN
+from pymysql.constants import CR
 from pymysqlreplication import BinLogStreamReader
 
 from cdc.source.dump_errors import translate
 from cdc.source.gtid_command import COM_BINLOG_DUMP_GTID, dump_gtid_command
 from cdc.source.progress import FARTHEST_START
 from cdc.source.server_facts import ServerFacts, ask
-from schemas.errors import UnreachableError
+from cdc.source.wire import DAMAGED
+from schemas.errors import UndecodableError, UnreachableError
 from schemas.position import Position
 
 QUEUE_BYTES = 16 << 20
 _JOIN_S = 1.0
 _BEGINNING = 4  # after the magic number
+_HEAD = struct.Struct("<HBBB9xI")  # a packet's length and number, OK, and of the event's header its size
 # A replica says which checksums it understands, else a file written with them ends the dump. Heartbeats go by two
 # names. The server waits this long for a reader that is held back before it drops the connection (default 60 s).
 _SESSION = (
@@ -72,6 +77,22 @@ class PacketQueue:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _check_length(connection: pymysql.connections.Connection) -> None:
+    """No checksum covers a packet's head: a damaged length is a wait for what never comes, with heartbeats meanwhile.
+
+    It is compared with the event's own size, as far as both are there already.
+    """
+    try:
+        head = connection._rfile.peek(_HEAD.size)  # noqa: SLF001 - nobody else tells
+    except OSError as error:
+        raise pymysql.err.OperationalError(CR.CR_SERVER_LOST, str(error)) from error
+    if len(head) < _HEAD.size:
+        return
+    low, high, _, ok, size = _HEAD.unpack_from(head)
+    if not ok and low | high << 16 != min(size + 1, MAX_PACKET_LEN):
+        raise UndecodableError(f"a packet of {low | high << 16} bytes holds an event of {size}", hint=DAMAGED)
 
 
 class _Reader(BinLogStreamReader):  # type: ignore[misc]  # untyped library
@@ -138,6 +159,7 @@ class DumpStream:
 
     def _read(self, connection: pymysql.connections.Connection) -> None:
         while not self._stopped.is_set():
+            _check_length(connection)
             packet = connection._read_packet()  # noqa: SLF001 - the library reads the dump this way too
             if packet.is_eof_packet():
                 raise UnreachableError("the server ended the binlog dump")

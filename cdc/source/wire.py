@@ -70,6 +70,9 @@ class EventType(IntEnum):
     MARIADB_DELETE_ROWS_COMPRESSED = 168
 
 
+DAMAGED = "Read it with mysqlbinlog --verify-binlog-checksum: either the file or the network is damaged."
+
+
 class Event(NamedTuple):
     """One event without its checksum. `log_pos`: where the next one starts, modulo 2^32; 0 in artificial ones."""
 
@@ -96,13 +99,13 @@ def parse_event(raw: bytes, *, checksum: bool) -> Event:
         raise UndecodableError(f"an event of {len(raw)} bytes is shorter than its header")
     timestamp, code, server_id, size, log_pos, flags = _HEADER.unpack_from(raw)
     end = len(raw)
+    if size != end:
+        raise UndecodableError(f"an event of {size} bytes that ends at {log_pos} came as {end}", hint=DAMAGED)
     if checksum:
         end -= CHECKSUM_BYTES
         if not has_checksum(raw):
             raise UndecodableError(
-                f"the checksum of event {type_name(code)} does not match",
-                where=f"end position {log_pos}",
-                hint="Read it with mysqlbinlog --verify-binlog-checksum: either the file or the network is damaged.",
+                f"the checksum of event {type_name(code)} that ends at {log_pos} does not match", hint=DAMAGED
             )
     return Event(code, timestamp, server_id, size, log_pos, flags, raw[HEADER_BYTES:end])
 
@@ -141,7 +144,21 @@ def parse_format_description(raw: bytes) -> FormatDescription:
     """The whole event: it alone always carries a checksum, and the algorithm byte before it."""
     body = raw[HEADER_BYTES:]
     server = body[2:52].rstrip(b"\0").decode("ascii", "replace")
-    return FormatDescription(server, version_number(server), body[-1 - CHECKSUM_BYTES] == 1)
+    algorithm = body[-1 - CHECKSUM_BYTES]
+    # Without checksums its own may be wrong: a server that sends it for a later position does not mend it.
+    if algorithm > 1 or (algorithm and not has_checksum(raw)):
+        raise UndecodableError("the checksum of a format description does not match", hint=DAMAGED)
+    return FormatDescription(server, version_number(server), bool(algorithm))
+
+
+def is_checked(raw: bytes, *, said: bool | None, first: bool) -> bool:
+    """Whether an event ends in a checksum. `said`: by its file; the ROTATE before that is made up as we asked for.
+
+    `first`: nothing came since the file said so.
+    """
+    if said is False and first and has_checksum(raw):
+        raise UndecodableError("an event has a checksum, though its file says that there are none", hint=DAMAGED)
+    return said is not False
 
 
 def version_number(server: str) -> int:

@@ -105,7 +105,7 @@ def test_one_whose_transaction_lies_half_on_the_broker_leaves_it_to_be_aborted(
     assert heir.stop() == 0, heir.said
 
 
-def test_another_source_with_our_server_id_is_named(cdc_settings, start, stored, unique) -> None:
+def test_another_source_with_our_server_id_is_named(cdc_settings, start, stored, unique, mysql, table) -> None:
     one = cdc_settings(source={"server_id": 77_001})
     other = cdc_settings(f"{unique}_x", source={"server_id": 77_001})
     first = start(one)
@@ -114,6 +114,10 @@ def test_another_source_with_our_server_id_is_named(cdc_settings, start, stored,
     assert first.wait() == 6, first.said
     assert "duplicate-reader" in first.said
     assert "server_id" in first.said
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+    until(lambda: seen(other, table) == [1], "the row")
+    assert "starting over" not in second.said  # one cut the other off, once
     assert second.stop() == 0, second.said
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from psutil import STATUS_STOPPED, Process
 
 import topic
-from runner import Pipeline
+from runner import Pipeline, until
 from servers import Mysql, of_stack
 from stack import Stack
 from workload import TABLES, Workload
@@ -182,3 +184,26 @@ def test_a_second_cdc_of_the_same_name_fences_the_first(
             assert "fenced" in older.log("cdc")
         cursor.execute("INSERT INTO items SELECT COALESCE(MAX(id), 0) + 1 FROM items")
         first.await_equal(database, ("items",))
+
+
+# Without the sink it is in tests/integration/test_cdc_fencing.py.
+@pytest.mark.soak
+def test_a_cdc_frozen_in_a_transaction_wakes_up_behind_its_heir(
+    loaded: Callable[..., Loaded], make_pipeline: Callable[..., Pipeline], database: str
+) -> None:
+    one = loaded("zombie", 19)
+    heir = make_pipeline("zombie", cdc={"tables": [f"{database}.*"], "heartbeat_s": 1, "max_batch_events": 200})
+    assert heir.name == one.pipeline.name
+    with one.load:
+        one.load.await_commits(20)
+        assert one.pipeline.stop("cdc") == 0
+        one.pipeline.start("cdc", env={"TIDEMARK_CRASH": "before_commit:stop@9"}, ready=False)
+        zombie = one.pipeline.running("cdc").process
+        until(lambda: Process(zombie.pid).status() == STATUS_STOPPED, "the frozen one")
+        heir.start("cdc")
+        one.load.await_commits(40)
+        zombie.send_signal(signal.SIGCONT)
+        assert one.pipeline.wait("cdc", 60) == 7
+        one.load.await_commits(20)
+    one.pipeline.take("cdc", heir)
+    one.verify()

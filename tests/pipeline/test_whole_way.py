@@ -11,6 +11,7 @@ import pytest
 from oracle import documents
 from runner import Pipeline, until
 from servers import Elastic, Mysql
+from topic import read_topics
 
 pytestmark = pytest.mark.stack
 
@@ -35,6 +36,29 @@ KEYS = [
     "e\u0301",
 ]
 
+#: Chained key changes in one statement, down and up again (14 is free), and two keys swapped by way of a third.
+MOVES = (
+    "UPDATE t SET id = id - 1 WHERE id BETWEEN 15 AND 17 ORDER BY id",
+    "UPDATE t SET id = id + 1 WHERE id BETWEEN 14 AND 16 ORDER BY id DESC",
+    "BEGIN",
+    "UPDATE t SET id = -1 WHERE id = 18",
+    "UPDATE t SET id = 18 WHERE id = 19",
+    "UPDATE t SET id = 19 WHERE id = -1",
+    "COMMIT",
+)
+MOVED = "d15 c14 d16 c15 d17 c16 d16 c17 d15 c16 d14 c15 d18 c-1 d19 c18 d-1 c19"
+
+
+def in_topic(pipeline: Pipeline, alias: str) -> str:
+    """Operation and id of every event in source order, which is also the order of each key in its partition."""
+    records = read_topics(pipeline.servers.kafka.bootstrap_servers, [alias])
+    events = [record for record in records if record.value is not None and record.value["op"] in "cud"]
+    for key in {str(record.key) for record in events}:
+        seqs = [record.value["source"]["seq"] for record in events if str(record.key) == key]
+        assert seqs == sorted(seqs)
+    events.sort(key=lambda record: record.value["source"]["seq"])
+    return " ".join(f"{record.value['op']}{record.key['id']}" for record in events)
+
 
 def test_every_kind_of_change(
     make_pipeline: Callable[..., Pipeline], mysql: Mysql, elastic: Elastic, database: str
@@ -55,6 +79,8 @@ def test_every_kind_of_change(
     cursor.execute("DELETE FROM t WHERE id BETWEEN 10 AND 14")
     cursor.execute("UPDATE t SET id = id + 1000 WHERE id >= 40")
     cursor.execute("UPDATE t SET id = id + 1 WHERE id BETWEEN 5 AND 9 ORDER BY id DESC")
+    for sql in MOVES:
+        cursor.execute(sql)
     connection.begin()
     cursor.execute("DELETE FROM t WHERE id = 30")
     cursor.execute("INSERT INTO t VALUES (30, 'again', 1)")
@@ -72,6 +98,7 @@ def test_every_kind_of_change(
         cursor.execute("INSERT INTO at (ts, dt) VALUES ('2026-03-29 02:30:00.123', '2026-03-29 02:30:00.123')")
     cursor.execute("SET time_zone = '+00:00'")
     pipeline.await_equal(database, ("t", "pair", "named", "at"))
+    assert MOVED in in_topic(pipeline, pipeline.alias(database, "t"))
     client = elastic.client()
     odd = f"{pipeline.name}.{database}.-4fd-2ed-2d-4e-c3-a4me"
     assert list(until(lambda: documents(client, odd), "the oddly named table")) == ["1"]

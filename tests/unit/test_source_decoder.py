@@ -123,9 +123,19 @@ def test_a_start_past_4_gib_is_reached_from_the_beginning_of_the_file() -> None:
     events = [log.fake_rotate(), log.format_description(), *log.transaction(4, (1, 10))]
     start = replace(START, gtid_set="", pos=log.pos)
     assert start.pos > 1 << 32
-    assert [
-        value["after"]["id"] for value in _values(_read(_decoder(start), [*events, *log.transaction(5, (2, 20))]))
-    ] == [2]
+    events += [*log.transaction(5, (2, 20)), log.rotate("bin.000002"), log.format_description()]
+    events += log.transaction(6, (3, 30))  # positions begin anew
+    assert [value["after"]["id"] for value in _values(_read(_decoder(start), events))] == [2, 3]
+
+
+def test_on_the_way_to_a_start_past_4_gib_there_are_signs_of_life() -> None:
+    log = Binlog(pos=(1 << 32) - 10)
+    before = [log.fake_rotate(), log.format_description(), *log.transaction(4, (1, 10))]
+    decoder = _decoder(replace(START, gtid_set="", pos=log.pos))
+    for number, raw in enumerate(before):
+        assert list(decoder.feed(raw)) == []
+        batch = decoder.take()
+        assert number < 2 or (batch and not batch.records and batch.position.pos == log.pos)
 
 
 def test_an_unknown_event_stops_unless_it_may_be_ignored() -> None:

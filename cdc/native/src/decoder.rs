@@ -109,6 +109,11 @@ impl Decoder {
         (self.at_boundary() && something).then(|| self.finish_batch())
     }
 
+    /// What has been gathered of an open transaction, be it nothing: a sign of life where events come and none is due.
+    pub fn interim(&mut self) -> Option<Batch> {
+        (!self.at_boundary()).then(|| self.finish_batch())
+    }
+
     /// After a statement was dealt with: what is captured may have changed.
     pub fn ask_again(&mut self) {
         self.tables.ask_again();

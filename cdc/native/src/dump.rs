@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::batch::Position;
 use crate::cursor::Cursor;
+use crate::event::{HEADER_BYTES, SIZE_AT};
 use crate::fault::{Fault, Result};
 use crate::gtid::GtidSet;
 use crate::login::{Credentials, checked, login, server_error};
@@ -65,13 +66,23 @@ impl Dump {
 
     /// The next event's place in the packets, without the packet's OK byte; None after the timeout.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Place>> {
-        let Some(place) = self.packets.next(timeout)? else { return Ok(None) };
+        let Some(head) = self.packets.peek(1 + HEADER_BYTES, timeout)? else { return Ok(None) };
+        let size = event_size(head);
+        let place = self.packets.take(size)?;
         match self.packets.bytes(&place) {
             [0, ..] => Ok(Some(place)),
             [0xff, rest @ ..] => Err(server_error(rest)),
             [END, ..] => Err(Fault::unreachable("the server ended the binlog dump")),
             _ => Fault::undecodable("a packet of the binlog dump begins in an unknown way"),
         }
+    }
+}
+
+/// What a packet has to weigh that begins with an event, by what the event says; None if it holds none.
+fn event_size(head: &[u8]) -> Option<usize> {
+    match head {
+        [0, event @ ..] => event.get(SIZE_AT..)?.first_chunk().map(|raw| u32::from_le_bytes(*raw) as usize + 1),
+        _ => None,
     }
 }
 

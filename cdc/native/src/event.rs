@@ -5,6 +5,7 @@ use crate::fault::{Fault, Result};
 
 pub const HEADER_BYTES: usize = 19;
 pub const CHECKSUM_BYTES: usize = 4;
+pub const SIZE_AT: usize = 9; // in the header
 pub const ARTIFICIAL_FLAG: u16 = 0x20; // made up by the dump thread, in no file
 pub const IGNORABLE_FLAG: u16 = 0x80;
 
@@ -87,7 +88,13 @@ pub fn parse_format_description(raw: &[u8]) -> Result<(String, bool)> {
         return Fault::undecodable("a format description is too short");
     }
     let server: String = body[2..52].iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect();
-    Ok((server, body[body.len() - 1 - CHECKSUM_BYTES] == 1))
+    match body[body.len() - 1 - CHECKSUM_BYTES] {
+        // Then its own may be wrong: a server that sends it for a later position does not mend it.
+        0 => Ok((server, false)),
+        1 if has_checksum(raw) => Ok((server, true)),
+        1 => Fault::undecodable("the checksum of a format description does not match"),
+        other => Fault::undecodable(format!("the binlog has checksums of an unknown kind {other}")),
+    }
 }
 
 /// The next file and the position in it.

@@ -1,7 +1,7 @@
 //! What a file's FORMAT_DESCRIPTION says, and events read by it.
 
 use crate::event::{self, Event, kind};
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
 
 /// Splits events; which of them end in a checksum is learned from the stream itself.
 #[derive(Default)]
@@ -9,6 +9,7 @@ pub struct Framing {
     /// The version that the server calls itself.
     pub server: String,
     checksum: Option<bool>, // unknown until the first FORMAT_DESCRIPTION
+    described: bool,        // by the latest event
 }
 
 impl Framing {
@@ -19,9 +20,14 @@ impl Framing {
             let (server, checksum) = event::parse_format_description(raw)?;
             self.server = server;
             self.checksum = Some(checksum);
+            self.described = true;
             return Ok(event);
         }
-        // unknown: the fake ROTATE that comes first
-        event::parse(raw, self.checksum.unwrap_or_else(|| event::has_checksum(raw)))
+        let first = std::mem::take(&mut self.described);
+        if first && self.checksum == Some(false) && event::has_checksum(raw) {
+            return Fault::undecodable("an event has a checksum, though its file says that there are none");
+        }
+        // The ROTATE before any description is made up by the server, with the checksum that was asked for.
+        event::parse(raw, self.checksum.unwrap_or(true))
     }
 }

@@ -20,6 +20,7 @@ pub struct Packets {
     pub sequence: u8,
     quiet_limit: Duration,
     silence: Duration,
+    filled: bool,
 }
 
 /// A packet's payload, in one of the two buffers.
@@ -39,6 +40,7 @@ impl Packets {
             sequence: 0,
             quiet_limit,
             silence: Duration::ZERO,
+            filled: false,
         }
     }
 
@@ -63,25 +65,42 @@ impl Packets {
         self.end - self.start > HEAD
     }
 
+    /// True if bytes came from the socket since the latest call.
+    pub fn was_filled(&mut self) -> bool {
+        std::mem::take(&mut self.filled)
+    }
+
     /// The next payload; None if it has not begun to arrive after the timeout.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Place>> {
-        if self.end == self.start && !self.fill(timeout)? {
+        if self.begins(timeout)? { self.take(None).map(Some) } else { Ok(None) }
+    }
+
+    /// The first bytes of the next payload, which may be shorter; None if it has not begun to arrive in time.
+    pub fn peek(&mut self, count: usize, timeout: Duration) -> Result<Option<&[u8]>> {
+        if !self.begins(timeout)? {
             return Ok(None);
         }
-        let length = self.head()?;
+        let count = count.min(self.length()?);
+        self.need(HEAD + count)?;
+        Ok(Some(&self.buffer[self.start + HEAD..][..count]))
+    }
+
+    /// The payload that has begun to arrive. `size`: what its packets have to add up to, where that is known.
+    pub fn take(&mut self, size: Option<usize>) -> Result<Place> {
+        let length = self.head(size)?;
         if length <= BUFFER - HEAD {
             self.need(length)?;
             self.start += length;
-            return Ok(Some(Place::Buffer(self.start - length..self.start)));
+            return Ok(Place::Buffer(self.start - length..self.start));
         }
         self.forget();
         self.append(length)?;
         let mut last = length;
         while last == LONGEST {
-            last = self.head()?;
+            last = self.head(size.map(|size| size - self.joined.len()))?;
             self.append(last)?;
         }
-        Ok(Some(Place::Joined))
+        Ok(Place::Joined)
     }
 
     /// Gives back the memory of a large packet that was dealt with.
@@ -89,12 +108,27 @@ impl Packets {
         self.joined = Vec::new();
     }
 
+    fn begins(&mut self, timeout: Duration) -> Result<bool> {
+        Ok(self.end > self.start || self.fill(timeout)?)
+    }
+
     /// The length of a packet's next piece, which has to come, now that it has begun.
-    fn head(&mut self) -> Result<usize> {
+    fn length(&mut self) -> Result<usize> {
         self.need(HEAD)?;
-        let head = &self.buffer[self.start..self.start + HEAD];
-        let length = usize::from(head[0]) | usize::from(head[1]) << 8 | usize::from(head[2]) << 16;
-        self.sequence = head[3].wrapping_add(1);
+        let head = &self.buffer[self.start..];
+        Ok(usize::from(head[0]) | usize::from(head[1]) << 8 | usize::from(head[2]) << 16)
+    }
+
+    /// Goes past a piece's head and gives its length. `left`: of the whole, if known.
+    fn head(&mut self, left: Option<usize>) -> Result<usize> {
+        let length = self.length()?;
+        // No checksum covers a head: a damaged length is a wait for what never comes, with heartbeats to be patient.
+        if let Some(wanted) = left.map(|left| left.min(LONGEST))
+            && length != wanted
+        {
+            return Fault::undecodable(format!("a packet of {length} bytes holds {wanted} of an event"));
+        }
+        self.sequence = self.buffer[self.start + HEAD - 1].wrapping_add(1);
         self.start += HEAD;
         Ok(length)
     }
@@ -142,6 +176,7 @@ impl Packets {
     fn heard(&mut self, something: bool, waited: Duration) -> Result<()> {
         if something {
             self.silence = Duration::ZERO;
+            self.filled = true;
             return Ok(());
         }
         // Time that we did not wait does not count: whoever publishes may have held us back.

@@ -40,7 +40,11 @@ impl Progress {
     /// Go past an event; true if it comes before the start, and is to be passed over.
     pub fn advance(&mut self, event: &Event) -> bool {
         self.at.advance(event);
-        self.at.end <= self.pass_until && !matches!(event.kind, kind::ROTATE | kind::FORMAT_DESCRIPTION)
+        if self.at.end > self.pass_until || matches!(event.kind, kind::ROTATE | kind::FORMAT_DESCRIPTION) {
+            return false;
+        }
+        self.breathe(); // it takes a while
+        true
     }
 
     /// A transaction has ended here. Begun by file in mid-history, the position stays one by file: a set without a
@@ -69,6 +73,9 @@ impl Progress {
     pub fn rotate(&mut self, event: &Event, between: bool) -> Result<bool> {
         let (file, pos) = event::parse_rotate(event.body)?;
         let made_up = event.flags & ARTIFICIAL_FLAG != 0;
+        if file != self.at.file {
+            self.pass_until = 0; // the next one has none of what is passed
+        }
         if !made_up && between {
             self.pass(&file, pos);
         }

@@ -16,6 +16,7 @@ const TICK: Duration = Duration::from_millis(500);
 const PATIENCE: u32 = 10; // lingers that a batch waits at most while events keep coming
 const STACK_BYTES: usize = 16 << 20; // documents and geometries are read by recursion, to a limit
 const LARGE: usize = 4 << 20; // an event that is decoded while no other batch takes memory
+const LONGEST_SILENCE: Duration = Duration::from_secs(3); // of ours, or a heartbeat, if that is longer
 const LOOK_EVERY: u32 = 64; // events between two looks at the clock while more are at hand
 
 pub struct Pace {
@@ -101,6 +102,8 @@ fn run(
         Err((fault, decoding)) => {
             if decoding {
                 *place = (decoder.place(), decoder.kind);
+            } else if matches!(*fault, Fault::Undecodable(_)) {
+                *place = (decoder.place(), 0); // after the latest event
             }
             Err(fault)
         }
@@ -139,13 +142,13 @@ fn read(
                 timer.restart();
             }
             timer.events += 1;
-            if at_hand && !timer.events.is_multiple_of(LOOK_EVERY) {
+            if at_hand && !dump.packets.was_filled() && !timer.events.is_multiple_of(LOOK_EVERY) {
                 continue;
             }
         }
-        if timer.due(decoder, pace, event.is_some())
-            && let Some(rest) = decoder.take()
-        {
+        let rest = if timer.due(decoder, pace, event.is_some()) { decoder.take() } else { None };
+        let rest = rest.or_else(|| if timer.is_late(pace) { decoder.interim() } else { None });
+        if let Some(rest) = rest {
             queue.put(rest);
             timer.restart();
         }
@@ -173,6 +176,11 @@ impl Timer {
         }
         let since = *self.since.get_or_insert_with(Instant::now);
         (since + pace.linger).saturating_duration_since(Instant::now())
+    }
+
+    /// True if nothing went out for so long that we would seem to be stuck.
+    fn is_late(&self, pace: &Pace) -> bool {
+        Instant::now() >= self.last + pace.heartbeat.max(LONGEST_SILENCE)
     }
 
     /// True if what has been gathered should go; `waiting`: more may be at hand.

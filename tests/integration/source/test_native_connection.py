@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import random
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fault_proxy import FaultProxy
+from runner import until
 from schemas.errors import RefusedError, UnreachableError
 from source_reader import SourceReader
 from stack.mysql import MysqlServer
@@ -151,3 +154,27 @@ def test_sha256_accounts_are_refused_by_name(reader: SourceReader) -> None:
     reader.sql("CREATE USER IF NOT EXISTS old IDENTIFIED WITH sha256_password BY 'x'")
     with pytest.raises(RefusedError, match="sha256_password"):
         reader.read(connect=_connect(reader, user="old", password="x"))
+
+
+@pytest.mark.parametrize("name", ["native", "portable"])
+def test_a_damaged_byte_under_tls_is_a_lost_connection(
+    reader: SourceReader, secure: tuple[MysqlServer, Path], name: str
+) -> None:
+    """The record's authentication tells before the event's checksum could; reading again gives what was sent."""
+    authority = secure[1] / "ca.pem"
+    reader.sql("INSERT INTO t VALUES (2), (3), (4), (5)", "UPDATE t SET id = id + 100 WHERE id > 1")
+    with FaultProxy(reader.mysql.port) as proxy:
+        encrypted = ssl.create_default_context(cafile=str(authority))
+        place = {"port": proxy.port, "ssl": encrypted, "password": "sécret pass".encode()}
+        way = {"engine": name, "connect": _connect(reader, **place), "ca_file": authority}
+        wanted = [record.key for record in reader.read(**way).records]
+        whole = proxy.down.passed_bytes
+        draw = random.Random(2)
+        for at in (*draw.sample(range(whole // 2, whole * 9 // 10), 4), whole * 9 // 10):
+            until(lambda: not proxy.live, "the end of the connection before")
+            proxy.down.flip_in = at
+            with pytest.raises(UnreachableError):
+                reader.read(**way)
+        until(lambda: not proxy.live, "the end of the connection before")
+        assert proxy.down.flips == 5
+        assert [record.key for record in reader.read(**way).records] == wanted
