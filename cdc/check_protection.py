@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -40,8 +39,8 @@ def _table(
     for what, remedy in objections(name, protection, columns, declared.primary_key):
         yield Finding(check=CHECK, severity=Severity.FAIL, what=what, where=place, remedy=remedy)
     for column, expression in computed.items():
-        sources = [other for other in protection.columns if re.search(f"`{re.escape(other)}`", expression)]
-        if sources and column not in protection.columns:
+        sources = [one for one in columns if protection.of(one) and f"`{one.replace('`', '``')}`" in expression]
+        if sources and protection.of(column) is None:
             yield Finding(
                 check=CHECK,
                 severity=Severity.WARN,

@@ -19,19 +19,11 @@ def declared_as(protections: Protections, name: str, declared: Definition) -> De
     protection = protections.of(*name.split(".", 1))
     if protection is None:
         return declared
-    policies = protection.columns
+    excluded = [column for column in declared.columns if protection.of(column.name) is Policy.EXCLUDE]
     return replace(
         declared,
-        columns=tuple(
-            _column(column, protection)
-            for column in declared.columns
-            if policies.get(column.name) is not Policy.EXCLUDE
-        ),
-        hidden=tuple(
-            sorted(
-                mark(name, column.name) for column in declared.columns if policies.get(column.name) is Policy.EXCLUDE
-            )
-        ),
+        columns=tuple(_column(column, protection) for column in declared.columns if column not in excluded),
+        hidden=tuple(sorted(mark(name, column.name) for column in excluded)),
     )
 
 
@@ -41,7 +33,7 @@ def mark(name: str, column: str) -> str:
 
 
 def _column(column: ColumnFacts, protection: TableProtection) -> ColumnFacts:
-    policy = protection.columns.get(column.name)
+    policy = protection.of(column.name)
     if policy is Policy.MASK:
         return replace(column, type=MASKED, charset="")
     if policy is Policy.HASH:

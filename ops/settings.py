@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from schemas.errors import ConfigError
+from schemas.table import folded_column
 
 _MIB = 1 << 20
 _OPEN_TO_OTHERS = stat.S_IWGRP | stat.S_IRWXO
@@ -192,10 +193,10 @@ class CdcTableSettings(Section):
         seen: dict[str, str] = {}
         for name, columns in (("exclude", self.exclude), ("mask", self.mask), ("hash", self.hash)):
             for column in dict.fromkeys(columns):
-                if other := seen.get(column.casefold()):
+                if other := seen.get(folded_column(column)):
                     raise ValueError(f"column {column} is in {name} and in {other}: name it once")
-                seen[column.casefold()] = name
-        stray = set(self.optional) - {*self.exclude, *self.mask, *self.hash}
+                seen[folded_column(column)] = name
+        stray = {column for column in self.optional if folded_column(column) not in seen}
         if stray:
             raise ValueError(f"optional names {', '.join(sorted(stray))}, in none of exclude, mask and hash")
         return self

@@ -137,6 +137,11 @@ def plain(db: str) -> bool:
     return "." not in db and "`" not in db
 
 
+def folded_column(name: str) -> str:
+    """A column's name as MySQL compares it: without case, on every platform, but with its accents."""
+    return "".join(letter.lower()[0] for letter in name)  # İ is i there, and not i with a dot above it
+
+
 def full_name(db: str, table: str = "") -> str:
     """`database.table`, or a database's name: its end is the first dot. Of a database that is not plain, quoted."""
     if not plain(db):

@@ -176,7 +176,7 @@ def _origin(name: str, query: Query, origin: StatementOrigin, state: StatementSt
 def _answer(captured: Captured, new: Table | None) -> TableAnswer:
     table = captured.table
     numbers = {wire.column.name: number for number, wire in enumerate(captured.columns)}
-    policies = captured.protection.columns if captured.protection else {}
+    protection = captured.protection
     return TableAnswer(
         db=table.db,
         name=table.name,
@@ -188,7 +188,7 @@ def _answer(captured: Captured, new: Table | None) -> TableAnswer:
             (
                 wire.column.name, int(wire.code), wire.size, wire.column.unsigned, wire.column.length,
                 wire.column.precision, wire.column.scale, wire.column.fsp, wire.column.charset,
-                list(wire.column.labels), str(policies.get(wire.column.name, "")),
+                list(wire.column.labels), str((protection and protection.of(wire.column.name)) or ""),
             )
             for wire in captured.columns
         ],

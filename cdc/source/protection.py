@@ -8,7 +8,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from cdc.source.hash_key import HashKey
-from schemas.table import Column, Protection
+from schemas.table import Column, Protection, folded_column
 
 MASK = "***"
 
@@ -28,22 +28,35 @@ class TablePolicies:
     columns: Mapping[str, Policy]
     optional: frozenset[str] = frozenset()
 
+    @property
+    def required(self) -> frozenset[str]:
+        """Folded names of the columns that a table must have."""
+        return frozenset(map(folded_column, self.columns)) - frozenset(map(folded_column, self.optional))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableProtection:
-    """What holds for one table. `contested`: columns to which patterns give several policies."""
+    """What holds for one table, by folded names of columns.
+
+    `contested`: columns to which patterns give several policies. `spelled`: folded name -> as the configuration has it.
+    """
 
     columns: Mapping[str, Policy]
+    spelled: Mapping[str, str]
     optional: frozenset[str] = frozenset()
     contested: Mapping[str, tuple[Policy, ...]] = field(default_factory=dict)
     key: HashKey | None = None
 
+    def of(self, column: str) -> Policy | None:
+        """What happens to a column of that name, however it is spelled; None if nothing does."""
+        return self.columns.get(folded_column(column))
+
     def shown(self, columns: Iterable[Column]) -> tuple[Column, ...]:
         """A layout's columns as events have them."""
-        return tuple(self._shown(column) for column in columns if self.columns.get(column.name) is not Policy.EXCLUDE)
+        return tuple(self._shown(column) for column in columns if self.of(column.name) is not Policy.EXCLUDE)
 
     def _shown(self, column: Column) -> Column:
-        policy = self.columns.get(column.name)
+        policy = self.of(column.name)
         if policy is Policy.MASK:
             return Column(name=column.name, type=column.type, nullable=column.nullable, protection=Protection.MASK)
         if policy is Policy.HASH:
@@ -61,7 +74,6 @@ class Protections:
 
     def __init__(self, sections: Mapping[str, TablePolicies] | None = None, key: HashKey | None = None) -> None:
         self._sections = dict(sections or {})
-        self._found: dict[tuple[str, str], TableProtection | None] = {}
         self.key = key
 
     def __bool__(self) -> bool:
@@ -73,23 +85,20 @@ class Protections:
 
     def of(self, db: str, table: str) -> TableProtection | None:
         """What holds for a table; None if nothing does."""
-        if not self._sections:
-            return None
-        if (db, table) not in self._found:
-            self._found[db, table] = self._merged(f"{db}.{table}")
-        return self._found[db, table]
-
-    def _merged(self, name: str) -> TableProtection | None:
+        name = f"{db}.{table}"
         sections = [section for pattern, section in self._sections.items() if fnmatchcase(name, pattern)]
         wanted: dict[str, set[Policy]] = {}
+        spelled: dict[str, str] = {}
         for section in sections:
             for column, policy in section.columns.items():
-                wanted.setdefault(column, set()).add(policy)
+                wanted.setdefault(folded_column(column), set()).add(policy)
+                spelled.setdefault(folded_column(column), column)
         if not wanted:
             return None
-        required = {column for section in sections for column in section.columns.keys() - section.optional}
+        required = {column for section in sections for column in section.required}
         return TableProtection(
             columns={column: next(policy for policy in Policy if policy in found) for column, found in wanted.items()},
+            spelled=spelled,
             optional=frozenset(wanted.keys() - required),
             contested={column: tuple(sorted(found)) for column, found in wanted.items() if len(found) > 1},
             key=self.key,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cdc.source.protection import TableProtection
 from schemas.errors import ProtectionError
-from schemas.table import Column, full_name
+from schemas.table import Column, folded_column, full_name
 
 
 class Objection(NamedTuple):
@@ -24,20 +24,22 @@ def objections(
     """`columns`, `primary_key`: the names that the table has."""
     for column, policies in sorted(protection.contested.items()):
         yield Objection(
-            f"column {column} of {name} is in several policies: {' and '.join(policies)}",
+            f"column {protection.spelled[column]} of {name} is in several policies: {' and '.join(policies)}",
             f'Every [cdc.table."…"] whose pattern matches {name} holds for it: name the column in one policy only.',
         )
-    for column in sorted(protection.columns.keys() & set(primary_key)):
+    for column in sorted(filter(protection.of, primary_key)):
         yield Objection(
-            f"column {column} of {name} is in its primary key, which cannot be protected: {protection.columns[column]}",
+            f"column {column} of {name} is in its primary key, which cannot be protected: {protection.of(column)}",
             "The key is the identity of a row, in Kafka's keys, document ids and reports. Give the table a key that "
             "tells nothing, or leave the table out with [cdc] exclude.",
         )
-    for column in sorted(protection.columns.keys() - protection.optional - set(columns)):
-        close = difflib.get_close_matches(column, columns, n=1, cutoff=0.5) or _same_but_case(column, columns)
-        guess = f"; did you mean {close[0]}?" if close else ""
+    there = {folded_column(column): column for column in columns}
+    for column in sorted(protection.columns.keys() - protection.optional - there.keys()):
+        close = difflib.get_close_matches(column, there, n=1, cutoff=0.5)
+        guess = f"; did you mean {there[close[0]]}?" if close else ""
+        done = _DONE[protection.columns[column]]
         yield Objection(
-            f"{name} has no column {column}, which is to be {_DONE[protection.columns[column]]}{guess}",
+            f"{name} has no column {protection.spelled[column]}, which is to be {done}{guess}",
             "Correct the name. If the column was renamed, keep the old name beside the new one; if it was dropped, or "
             f'comes later, keep it too, and add it to optional in [cdc.table."{name}"]: rows with it may still be '
             "unread.",
@@ -45,10 +47,6 @@ def objections(
 
 
 _DONE = {"exclude": "excluded", "mask": "masked", "hash": "hashed"}
-
-
-def _same_but_case(column: str, columns: Iterable[str]) -> list[str]:
-    return [other for other in columns if other.casefold() == column.casefold()]
 
 
 def check_layout(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 
 from cdc.source.protection import Protections, TableProtection
@@ -51,20 +50,14 @@ def _check_tables(old: _Name, new: _Name, protections: Protections, router: Rout
 
 
 def _check_columns(table: str, protection: TableProtection, before: str, after: str) -> None:
-    # MySQL compares the names of columns without case and accents.
-    policy = next((found for name, found in protection.columns.items() if _folded(name) == _folded(before)), None)
-    if policy is None or protection.columns.get(after) == policy or _folded(before) == _folded(after):
+    policy = protection.of(before)
+    if policy is None or protection.of(after) == policy:
         return
     raise ProtectionError(
         f"column {before} of {table} is to be protected ({policy}), and becomes {after}, which is not",
         hint=f'In [cdc.table."{table}"] name both in {policy}, and both in optional; after the rows from before the '
         "renaming have been read, the old name can go.",
     )
-
-
-def _folded(name: str) -> str:
-    letters = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def _columns(found: list[Token]) -> Iterator[tuple[str, str]]:

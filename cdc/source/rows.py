@@ -65,8 +65,7 @@ class RowDecoder:
         self._names = [wire.column.name for wire in columns]
         report = self._undecodable.append
         self._readers = [(wire.column.name, _protected(wire, protection) or _reader(wire, report)) for wire in columns]
-        policies = protection.columns if protection else {}
-        self._excluded = tuple(name for name in self._names if policies.get(name) is Policy.EXCLUDE)
+        self._excluded = tuple(n for n in self._names if protection and protection.of(n) is Policy.EXCLUDE)
         self._protected = protection is not None
         self._bitmap_bytes = (len(columns) + 7) // 8
         self._all = (1 << len(columns)) - 1
@@ -139,7 +138,7 @@ def base64_text(raw: bytes) -> str:
 
 def _protected(wire: WireColumn, protection: TableProtection | None) -> _Reader | None:
     """How a protected column is read: what is excluded or masked is never decoded."""
-    policy = protection.columns.get(wire.column.name) if protection else None
+    policy = protection.of(wire.column.name) if protection else None
     if policy is None or protection is None:
         return None
     if policy is not Policy.HASH:

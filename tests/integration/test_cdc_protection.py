@@ -46,8 +46,7 @@ def told(found: Inspected) -> list[tuple[Severity, str]]:
     ("sections", "words"),
     [
         ({"t": {"exclude": ["snn"]}}, "t has no column snn, which is to be excluded; did you mean ssn?"),
-        ({"t": {"hash": ["Mail"]}}, "which is to be hashed; did you mean mail?"),
-        ({"t": {"mask": ["id"]}}, "is in its primary key, which cannot be protected"),
+        ({"t": {"mask": ["ID"], "optional": ["ID"]}}, "is in its primary key, which cannot be protected"),
         ({"t": {"mask": ["ssn"]}, "*": {"hash": ["ssn"]}}, "is in several policies: hash and mask"),
     ],
 )
@@ -68,7 +67,8 @@ def test_what_stops_the_start(look: Callable[..., Inspected], sections: dict, wo
         ({"t": {"exclude": ["ssn"]}}, ""),
         ({"*": {"exclude": ["ssn", "gone"], "optional": ["gone"]}}, ""),
         ({"t": {"hash": ["mail"], "exclude": ["lower"]}}, ""),
-        ({"t": {"hash": ["mail"]}}, "t is computed from mail, and is not protected"),
+        ({"t": {"hash": ["Mail"], "exclude": ["LOWER", "SSN"], "optional": ["ssn"]}}, ""),
+        ({"t": {"hash": ["MAIL"]}}, "t is computed from mail, and is not protected"),
         ({"tt": {"mask": ["ssn"]}}, "protects columns of no table that is there; did you mean"),
     ],
 )

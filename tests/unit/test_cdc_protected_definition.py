@@ -37,6 +37,7 @@ def test_what_is_hidden_is_not_kept() -> None:
     assert "canary" not in text
     assert Definition.from_json(orjson.loads(text)) == found
     assert declared(*PLAIN, kind="mask").columns[2].type == "masked"
+    assert declared(*PLAIN, SSN="exclude", Kind="hash") == found
 
 
 @pytest.mark.parametrize(

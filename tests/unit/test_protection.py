@@ -106,9 +106,10 @@ def test_a_layout_as_events_show_it() -> None:
     ("columns", "optional", "words"),
     [
         ({"snn": "exclude"}, set(), "d.t has no column snn, which is to be excluded; did you mean ssn?"),
-        ({"SSN": "hash"}, set(), "which is to be hashed; did you mean ssn?"),
+        ({"SNN": "hash"}, set(), "d.t has no column SNN, which is to be hashed; did you mean ssn?"),
+        ({"SSN": "hash"}, set(), ""),
         ({"id": "hash"}, set(), "column id of d.t is in its primary key"),
-        ({"ID": "mask"}, {"ID"}, ""),
+        ({"ID": "mask"}, {"ID"}, "column id of d.t is in its primary key"),
         ({"gone": "mask"}, {"gone"}, ""),
         ({"ssn": "mask"}, set(), ""),
     ],
@@ -123,6 +124,26 @@ def test_what_speaks_against_a_layout(columns: dict[str, str], optional: set[str
         check_layout("d", "t", protection, COLUMNS, ["id"])
     assert words in caught.value.what
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("optional", [set(), {"Ssn"}, {"sSN"}])
+def test_names_are_compared_as_the_server_does(optional: set[str]) -> None:
+    """Without case, with accents: MySQL has `ß` beside `ss`, and `śsn` beside `ssn`, but not `İ` beside `i`."""
+    protection = protections(d__t=({"Ssn": "exclude", "KIND": "mask", "İd2": "hash"}, optional | {"İD2"})).of("d", "t")
+    assert protection is not None
+    assert [column.name for column in protection.shown(COLUMNS)] == ["id", "kind", "phone"]
+    assert protection.shown(COLUMNS)[1].protection is Protection.MASK
+    assert protection.optional == ({"ssn", "id2"} if optional else {"id2"})
+    assert [protection.of(name) for name in ("śsn", "id2", "ssn ")] == [None, Policy.HASH, None]
+    check_layout("d", "t", protection, COLUMNS, ["id"])
+
+
+def test_one_name_in_two_spellings_is_one_column() -> None:
+    found = protections(**{"d__*": ({"ssn": "hash"}, set()), "*__t": ({"SSN": "exclude"}, {"SSN"})}).of("d", "t")
+    assert found is not None
+    assert found.optional == frozenset()
+    with pytest.raises(ProtectionError, match=r"column ssn of d\.t is in several policies: exclude and hash"):
+        check_layout("d", "t", found, COLUMNS, ["id"])
 
 
 def test_patterns_that_contradict_each_other_are_refused() -> None:

@@ -51,7 +51,7 @@ def check(text: str) -> None:
         "ALTER TABLE t RENAME COLUMN ssn TO x",
         "alter table `d`.`t` rename column `ssn` to `x`, ALGORITHM=INSTANT",
         "ALTER TABLE t ADD COLUMN n INT, CHANGE SSN x CHAR(11) COMMENT 'ssn'",
-        "ALTER TABLE t CHANGE COLUMN śsn x CHAR(11)",
+        "ALTER TABLE t RENAME COLUMN Ssn TO mail",
         "ALTER TABLE t RENAME COLUMN x TO ssn, RENAME COLUMN ssn TO x",
         "ALTER TABLE t RENAME COLUMN ssn TO x, ADD COLUMN ssn CHAR(11)",
         "ALTER TABLE t CHANGE COLUMN IF EXISTS ssn x CHAR(11)",
@@ -75,6 +75,8 @@ def test_what_would_leak_is_refused(text: str) -> None:
     [
         "ALTER TABLE t RENAME COLUMN ssn TO ssn2",
         "ALTER TABLE t CHANGE ssn SSN CHAR(20)",
+        "ALTER TABLE t RENAME COLUMN SSN TO Ssn2",
+        "ALTER TABLE t CHANGE COLUMN śsn x CHAR(11)",
         "ALTER TABLE t CHANGE ssn ssn CHAR(20), RENAME INDEX ssn TO x, RENAME KEY ssn TO y",
         "ALTER TABLE t RENAME COLUMN x TO mail",
         "ALTER TABLE t DROP COLUMN ssn, ADD COLUMN ssn INT",

@@ -44,8 +44,10 @@ def make(request: pytest.FixtureRequest) -> type[Any]:
     return Decoder if request.param == "portable" else NativeReplay
 
 
-def decoder(make: type[Any], secret: bytes | None = b"s" * 32, **columns: str) -> Any:
-    section = TablePolicies(columns={column: Policy(policy) for column, policy in columns.items()})
+def decoder(
+    make: type[Any], secret: bytes | None = b"s" * 32, optional: frozenset[str] = frozenset(), **columns: str
+) -> Any:
+    section = TablePolicies(columns={column: Policy(policy) for column, policy in columns.items()}, optional=optional)
     return make(
         name="s",
         router=_Router(),
@@ -116,10 +118,11 @@ def test_a_hash_without_a_key_is_refused(make: type[Any]) -> None:
     assert "no key" in stopped(decoder(make, secret=None, a="hash"), events, UndecodableError)
 
 
-def test_values_of_every_policy(make: type[Any]) -> None:
+@pytest.mark.parametrize("optional", [frozenset(), frozenset("A"), frozenset("a")])
+def test_values_of_every_policy_however_the_name_is_spelled(make: type[Any], optional: frozenset[str]) -> None:
     log = Binlog()
     for policy, expected in (("exclude", {"id": 1}), ("mask", {"id": 1, "a": "***"})):
-        reading = decoder(make, a=policy)
+        reading = decoder(make, A=policy, optional=optional)
         for raw in [*log.start(), *log.transaction(5, (1, 77))]:
             assert list(reading.feed(raw)) == []
         (record,) = reading.take().records
