@@ -5,8 +5,7 @@ There is no snapshot yet, so a statement that changes rows without row events st
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from cdc.checks import Inspected
@@ -22,9 +21,6 @@ from schemas.errors import DdlError
 from schemas.table import Table
 
 _log = logger(__name__)
-
-_TRUNCATE = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*TRUNCATE\b", re.IGNORECASE | re.DOTALL)
-_RENAME = re.compile(r"\bRENAME\b(?!\s+(?:COLUMN|INDEX|KEY)\b)", re.IGNORECASE)
 
 _REFUSED = "refused"  # the id of the change that makes a table one that cannot be captured
 
@@ -107,9 +103,9 @@ class DdlPolicy:
     # Statements: what the tables are declared as now
 
     def _statement(self, ddl: Ddl) -> None:
-        if ddl.kind is DdlKind.EMPTIED:
-            if not _TRUNCATE.match(ddl.statement):
-                self._forget(ddl)
+        if ddl.kind is DdlKind.DROPPED:
+            self._forget(ddl)
+        if ddl.kind in (DdlKind.DROPPED, DdlKind.EMPTIED):
             return
         inspected, now = self._look()
         self._refuse(inspected, ddl)
@@ -204,12 +200,9 @@ class DdlPolicy:
             self._keep(name, replace(judged, accepted=tuple(accepted)))
 
 
-def _concerned(ddl: Ddl) -> Iterator[str]:
+def _concerned(ddl: Ddl) -> tuple[str, ...]:
     """Tables whose rows a statement may have moved: all of a REPLACED one, those that a RENAME took away."""
-    if ddl.kind is DdlKind.REPLACED:
-        yield from ddl.tables
-    elif _RENAME.search(ddl.statement):
-        yield from ddl.tables[0::2]
+    return ddl.tables if ddl.kind is DdlKind.REPLACED else ddl.moved
 
 
 def _place(ddl: Ddl) -> str:

@@ -8,18 +8,19 @@ from cdc.source.protection import Protections, TableProtection
 from cdc.source.query import Query
 from cdc.source.seam import Router
 from cdc.source.sql import Token, tokens
-from cdc.source.statement import Kind, Statement
+from cdc.source.statement import Kind, Name, Statement
 from schemas.errors import ProtectionError
 from schemas.table import full_name
-
-_Name = tuple[str, str]
 
 
 def check_renames(query: Query, statement: Statement, version: int, protections: Protections, router: Router) -> None:
     """Raise `ProtectionError` if a statement moves protected values to where nothing protects them."""
     if not protections:
         return
-    for old, new in _tables(statement):
+    moved: dict[Name, Name] = {}  # name afterwards -> the one whose policies the rows were under
+    for old, new in statement.moves:
+        moved[new] = moved.pop(old, old)
+    for new, old in moved.items():
         _check_tables(old, new, protections, router)
     if statement.kind in (Kind.LAYOUT, Kind.RENAMED, Kind.REPLACED) and statement.tables:
         db, table = statement.tables[0]
@@ -29,19 +30,13 @@ def check_renames(query: Query, statement: Statement, version: int, protections:
                 _check_columns(full_name(db, table), protection, before, after)
 
 
-def _tables(statement: Statement) -> Iterator[tuple[_Name, _Name]]:
-    if statement.kind is Kind.RENAMED:
-        yield from zip(statement.tables[::2], statement.tables[1::2], strict=False)
-    elif statement.kind is Kind.REPLACED and len(statement.tables) > 1:  # EXCHANGE PARTITION … WITH TABLE …
-        one, other = statement.tables[:2]
-        yield from ((one, other), (other, one))
-
-
-def _check_tables(old: _Name, new: _Name, protections: Protections, router: Router) -> None:
+def _check_tables(old: Name, new: Name, protections: Protections, router: Router) -> None:
     was, becomes = protections.of(*old), protections.of(*new)
     if was is None or not router.wants(*new):
         return
-    bare = sorted(name for name, policy in was.columns.items() if not becomes or becomes.columns.get(name) != policy)
+    bare = sorted(
+        was.spelled[name] for name, policy in was.columns.items() if not becomes or becomes.columns.get(name) != policy
+    )
     if bare:
         raise ProtectionError(
             f"rows of {full_name(*old)} become rows of {full_name(*new)}, where nothing protects {', '.join(bare)}",

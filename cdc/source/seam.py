@@ -24,14 +24,19 @@ class Record(NamedTuple):
 class DdlKind(StrEnum):
     """What a statement did, told by its leading words only."""
 
-    EMPTIED = "emptied"  # TRUNCATE, DROP TABLE, DROP DATABASE, CREATE OR REPLACE: its barrier is in the batch
+    EMPTIED = "emptied"  # TRUNCATE: its barrier is in the batch
+    DROPPED = "dropped"  # DROP TABLE, DROP DATABASE, CREATE OR REPLACE: its barrier is in the batch
     OTHER = "other"  # anything else that is not a transaction statement
     REPLACED = "replaced"  # RENAME onto a captured name, ALTER with PARTITION or TABLESPACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ddl:
-    """A statement that may have changed captured tables. `tables`: full names it mentions, as far as could be told."""
+    """A statement that may have changed captured tables. `tables`: full names it mentions, as far as could be told.
+
+    `moved`: those whose rows it gave another name. `statement`: for people only, without values where columns are
+    protected.
+    """
 
     kind: DdlKind
     db: str
@@ -40,6 +45,7 @@ class Ddl:
     gtid: str
     file: str
     pos: int
+    moved: tuple[str, ...] = ()
 
 
 class LossKind(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 from cdc.source.query import Query
@@ -23,18 +23,27 @@ class Kind(Enum):
     XA_OUTCOME = auto()  # XA COMMIT or ROLLBACK of a transaction that was prepared before
     CHANGE = auto()  # rows as SQL text; `tables` is empty where they cannot be told
     EMPTIED = auto()
-    DATABASE_EMPTIED = auto()  # `tables` holds the database as (name, "")
+    DROPPED = auto()  # or made anew by CREATE OR REPLACE
+    DATABASE_DROPPED = auto()  # `tables` holds the database as (name, "")
     REPLACED = auto()
     RENAMED = auto()  # `tables`: from, to, from, to, …
     LAYOUT = auto()  # any other statement that may have changed a table
     HARMLESS = auto()
 
 
+Name = tuple[str, str]
+ASIDE: Name = ("", "")  # where rows are that have no table's name for a while, or one that cannot be told
+
+
 class Statement(NamedTuple):
-    """A statement's kind and the tables it names, as (database, table)."""
+    """A statement's kind and the tables it names, as (database, table).
+
+    `moves`: rows of the first name have the second one afterwards, one move after the other, whatever the kind.
+    """
 
     kind: Kind
-    tables: tuple[tuple[str, str], ...] = ()
+    tables: tuple[Name, ...] = ()
+    moves: tuple[tuple[Name, Name], ...] = ()
 
 
 def classify(query: Query, version: int = NEWEST) -> Statement:
@@ -116,7 +125,7 @@ class _Reader:
         self._at += len(words)
         return True
 
-    def _table(self) -> tuple[str, str] | None:
+    def _table(self) -> Name | None:
         name = self._take().name
         if not name:
             return None
@@ -145,10 +154,10 @@ class _Reader:
             return Statement(Kind.HARMLESS)
         if self._skip("DATABASE") or self._skip("SCHEMA"):
             self._skip("IF", "EXISTS")
-            return Statement(Kind.DATABASE_EMPTIED, ((self._take().name, ""),))
+            return Statement(Kind.DATABASE_DROPPED, ((self._take().name, ""),))
         if self._skip("TABLE") or self._skip("TABLES"):
             self._skip("IF", "EXISTS")
-            return Statement(Kind.EMPTIED, self._names())
+            return Statement(Kind.DROPPED, self._names())
         return self._index() if self._object() == "INDEX" else Statement(Kind.HARMLESS)
 
     def _names(self) -> tuple[tuple[str, str], ...]:
@@ -182,47 +191,57 @@ class _Reader:
         if found not in _TABLE_OBJECTS:
             return Statement(Kind.HARMLESS)
         self._skip("IF", "NOT", "EXISTS")
-        return Statement(Kind.EMPTIED if replaces else Kind.LAYOUT, self._names()[:1])
+        return Statement(Kind.DROPPED if replaces else Kind.LAYOUT, self._names()[:1])
 
     def _alter(self) -> Statement:
         if self._object() not in _TABLE_OBJECTS:
             return Statement(Kind.HARMLESS)
         self._skip("IF", "EXISTS")
         table = self._table()
-        tables = (table,) if table else ()
-        rest = {token.word for token in self._tokens[self._at :]}
-        if rest & {"PARTITION", "PARTITIONS", "PARTITIONING", "TABLESPACE"}:
-            return Statement(Kind.REPLACED, tables + self._exchanged())
+        if table is None:
+            return Statement(Kind.LAYOUT)
+        start = self._at
         new = self._new_name()
-        return Statement(Kind.RENAMED, (*tables, new)) if new else Statement(Kind.LAYOUT, tables)
+        tables, moves = ((table, new), ((table, new),)) if new else ((table,), ())
+        rest = {token.word for token in self._tokens[start:]}
+        if rest & {"PARTITION", "PARTITIONS", "PARTITIONING", "TABLESPACE"}:
+            self._at = start
+            if other := self._exchanged():
+                tables = (*tables, other)
+                moves = ((table, ASIDE), (other, table), (ASIDE, other), *moves)
+            return Statement(Kind.REPLACED, tables, moves)
+        return Statement(Kind.RENAMED if new else Kind.LAYOUT, tables, moves)
 
-    def _exchanged(self) -> tuple[tuple[str, str], ...]:
+    def _exchanged(self) -> Name | None:
         while self._at < len(self._tokens):
             if self._skip("WITH", "TABLE"):
-                return self._names()[:1]
-            self._at += 1
-        return ()
-
-    def _new_name(self) -> tuple[str, str] | None:
-        while self._at < len(self._tokens):
-            if self._skip("RENAME"):
-                if self._word() in ("COLUMN", "INDEX", "KEY"):
-                    continue
-                self._skip("TO") or self._skip("AS") or self._skip("=")
                 return self._table()
             self._at += 1
         return None
+
+    def _new_name(self) -> Name | None:
+        new = None
+        while self._at < len(self._tokens):
+            if not self._skip("RENAME"):
+                self._at += 1
+            elif self._word() not in ("COLUMN", "INDEX", "KEY"):
+                self._skip("TO") or self._skip("AS") or self._skip("=")
+                new = self._table() or new  # the last one holds
+        return new
 
     def _rename(self) -> Statement:
         if not (self._skip("TABLE") or self._skip("TABLES")):
             return Statement(Kind.HARMLESS)
         self._skip("IF", "EXISTS")
-        pairs: list[tuple[str, str]] = []
+        named: list[Name] = []
         while table := self._table():
-            pairs.append(table)
+            named.append(table)
+            if self._skip("WAIT"):  # MariaDB's
+                self._take()
+            self._skip("NOWAIT")
             if not (self._skip("TO") or self._skip(",")):
                 break
-        return Statement(Kind.RENAMED, tuple(pairs))
+        return Statement(Kind.RENAMED, tuple(named), tuple(zip_longest(named[::2], named[1::2], fillvalue=ASIDE)))
 
     def _change(self, first: str) -> Statement:
         """The one table that an INSERT, REPLACE, UPDATE, DELETE or LOAD writes, if it is plain to see."""

@@ -12,10 +12,15 @@ from cdc.source.redact import redacted
 from cdc.source.renames import check_renames
 from cdc.source.seam import Ddl, DdlKind, Record, Router
 from cdc.source.sql import NEWEST
-from cdc.source.statement import Kind, Statement
+from cdc.source.statement import ASIDE, Kind, Statement
 from schemas.table import Table, full_name
 
-_KINDS = {Kind.EMPTIED: DdlKind.EMPTIED, Kind.DATABASE_EMPTIED: DdlKind.EMPTIED, Kind.REPLACED: DdlKind.REPLACED}
+_KINDS = {
+    Kind.EMPTIED: DdlKind.EMPTIED,
+    Kind.DROPPED: DdlKind.DROPPED,
+    Kind.DATABASE_DROPPED: DdlKind.DROPPED,
+    Kind.REPLACED: DdlKind.REPLACED,
+}
 
 
 class TableChanges:
@@ -49,15 +54,15 @@ class TableChanges:
         check_renames(query, self._folded(statement), self._version(), self._protections, self._router)
         if statement.kind is Kind.HARMLESS or not self._concerns(statement):
             return None
-        named = tuple(full_name(db, table) for db, table in statement.tables)
         return Ddl(
             kind=self._kind(statement),
             db=query.db,
-            tables=named,
+            tables=tuple(full_name(*table) for table in statement.tables),
             statement=self.text(query),
             gtid=origin.transaction.gtid,
             file=origin.at.file,
             pos=origin.at.start,
+            moved=tuple(full_name(*old) for old, _ in statement.moves if old != ASIDE),
         )
 
     def text(self, query: Query) -> str:
@@ -66,7 +71,7 @@ class TableChanges:
 
     def barriers(self, statement: Statement, origin: Origin) -> Iterator[Record]:
         """For each table that was emptied, one in every partition. A table never seen has published nothing."""
-        if _KINDS.get(statement.kind) is not DdlKind.EMPTIED:
+        if _KINDS.get(statement.kind) not in (DdlKind.EMPTIED, DdlKind.DROPPED):
             return
         for table in self._emptied(statement):
             partitions = self._router.partitions(table.topic)
@@ -89,22 +94,24 @@ class TableChanges:
         )
 
     def _folded(self, statement: Statement) -> Statement:
-        return statement._replace(tables=tuple(self._name(*table) for table in statement.tables))
+        return statement._replace(
+            tables=tuple(self._name(*table) for table in statement.tables),
+            moves=tuple((self._name(*old), self._name(*new)) for old, new in statement.moves),
+        )
 
     def _concerns(self, statement: Statement) -> bool:
-        if statement.kind is Kind.DATABASE_EMPTIED or not statement.tables:
+        if statement.kind is Kind.DATABASE_DROPPED or not statement.tables:
             return True
         names = {*statement.tables, *(self._name(*table) for table in statement.tables)}
         return any(self._router.wants(*name) for name in names)
 
     def _kind(self, statement: Statement) -> DdlKind:
         if statement.kind is Kind.RENAMED:
-            onto = statement.tables[1::2]
-            return DdlKind.REPLACED if any(self._router.wants(*table) for table in onto) else DdlKind.OTHER
+            return DdlKind.REPLACED if any(self._router.wants(*new) for _, new in statement.moves) else DdlKind.OTHER
         return _KINDS.get(statement.kind, DdlKind.OTHER)
 
     def _emptied(self, statement: Statement) -> Iterator[Table]:
-        whole = statement.kind is Kind.DATABASE_EMPTIED
+        whole = statement.kind is Kind.DATABASE_DROPPED
         named = {self._name(db, "" if whole else table) for db, table in statement.tables}
         for table in self._tables.known.values():
             wanted = self._router.wants(table.db, table.name)  # one that is refused by now has documents all the same

@@ -15,6 +15,7 @@ from cdc.source.hash_key import HashKey
 from cdc.source.native import MISSING
 from cdc.source.options import Limits
 from cdc.source.protection import Policy, Protections, TablePolicies
+from cdc.source.seam import DdlKind
 from cdc.source.wire import EventType
 from native_replay import NativeReplay
 from schemas.errors import ProtectionError, StatementFormatError, TidemarkError, UndecodableError
@@ -98,6 +99,25 @@ def test_a_statement_in_a_batch_has_no_values(make: type[Any]) -> None:
         for batch in reading.feed(raw)
     ]
     assert [batch.ddl.statement for batch in batches] == ["ALTER TABLE t ALTER a SET DEFAULT ?"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "moved", "shown"),
+    [
+        ("RENAME TABLE t TO x.t /* \ufffd */", DdlKind.OTHER, ("d.t",), "RENAME …"),
+        ("ALTER TABLE t RENAME TO x.t /* \ufffd */", DdlKind.OTHER, ("d.t",), "ALTER …"),
+        ("ALTER TABLE t COMMENT ' RENAME '", DdlKind.OTHER, (), "ALTER TABLE t COMMENT ?"),
+        ("/* \ufffd */ TRUNCATE TABLE t", DdlKind.EMPTIED, (), " …"),
+        ("/* TRUNCATE */ DROP TABLE t /* \ufffd */", DdlKind.DROPPED, (), " …"),
+    ],
+)
+def test_what_a_statement_did_is_told_from_all_of_it(
+    make: type[Any], text: str, kind: DdlKind, moved: tuple[str, ...], shown: str
+) -> None:
+    log = Binlog()
+    reading = decoder(make, a="exclude")
+    batches = [batch for raw in [*log.start(), log.gtid(5), log.query(text)] for batch in reading.feed(raw)]
+    assert [(b.ddl.kind, b.ddl.moved, b.ddl.statement) for b in batches] == [(kind, moved, shown)]
 
 
 def test_a_renaming_is_refused_where_it_stands(make: type[Any]) -> None:

@@ -50,7 +50,7 @@ def test_what_empties_a_table_is_a_barrier(reader: SourceReader, statement: str)
     seen = reader.read()
     assert _emptied(seen) == ["t"]
     (ddl,) = _ddls(seen)
-    assert ddl.kind is DdlKind.EMPTIED
+    assert ddl.kind is (DdlKind.DROPPED if statement.startswith("DROP") else DdlKind.EMPTIED)
     assert f"{reader.db}.t" in ddl.tables
     value = orjson.loads(seen.barriers[0].value or b"")
     assert value["op"] == "t"
@@ -184,4 +184,4 @@ def test_a_table_that_was_never_seen_needs_no_barrier(reader: SourceReader) -> N
     reader.sql("CREATE TABLE t (id INT PRIMARY KEY)", "TRUNCATE t", "DROP TABLE t")
     seen = reader.read()
     assert seen.barriers == []
-    assert [ddl.kind for ddl in _ddls(seen)] == [DdlKind.OTHER, DdlKind.EMPTIED, DdlKind.EMPTIED]
+    assert [ddl.kind for ddl in _ddls(seen)] == [DdlKind.OTHER, DdlKind.EMPTIED, DdlKind.DROPPED]
