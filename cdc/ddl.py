@@ -58,7 +58,9 @@ class DdlPolicy:
     def _take_policies(self, now: Mapping[str, Definition]) -> None:
         """A policy that changed since a table was judged last is no change of the table."""
         for name in now.keys() & self._judged.keys():
-            adapted, changed = after_policy_change(name, self._judged[name], now[name])
+            layout = self._layouts.get(name)
+            version = layout.version if layout else 0
+            adapted, changed = after_policy_change(name, self._judged[name], now[name], version)
             if adapted is not self._judged[name]:
                 self._keep(name, adapted)
             if changed:
@@ -120,10 +122,12 @@ class DdlPolicy:
         found = changes(judged, now)
         if found:
             self._object(name, found, _place(ddl), ddl.statement)
-        same = (judged.columns, judged.primary_key, judged.hidden) == (now.columns, now.primary_key, now.hidden)
-        if not same:
-            kept = self._judged[name]
-            self._keep(name, replace(kept, columns=now.columns, primary_key=now.primary_key, hidden=now.hidden))
+        kept = self._judged[name]
+        declared = replace(
+            kept, columns=now.columns, primary_key=now.primary_key, hidden=now.hidden, hash_key=now.hash_key
+        )
+        if declared != kept:
+            self._keep(name, declared)
 
     def _refuse(self, inspected: Inspected, ddl: Ddl) -> None:
         """A table that can be captured no longer has documents that nobody would mend."""

@@ -29,6 +29,8 @@ class Definition:
 
     `since`: layouts up to this version belong to a table of this name that was dropped. `accepted`: changes, by their
     `id`, that an operator chose to ignore. `hidden`: marks of columns that are excluded, and not among the others.
+    `hash_key`: the fingerprint of the key, if a column is hashed. `rekeyed`: layouts up to this version may have hashes
+    by another one.
     """
 
     columns: tuple[ColumnFacts, ...]
@@ -36,6 +38,8 @@ class Definition:
     since: int = 0
     accepted: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    hash_key: str = ""
+    rekeyed: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The value of its record in `<source>.__schema`."""
@@ -50,6 +54,8 @@ class Definition:
             since=record["since"],
             accepted=tuple(record["accepted"]),
             hidden=tuple(record.get("hidden", ())),
+            hash_key=record.get("hash_key", ""),
+            rekeyed=record.get("rekeyed", 0),
         )
 
 

@@ -15,7 +15,8 @@ EPOCH_SHIFT = 39
 _EPOCH_START = datetime(2024, 1, 1, tzinfo=UTC)
 _INTERVAL = re.compile(r"(\d+)(?:-(\d+))?")
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_ONE_SOURCE = rf"{_UUID}(?:(?::[a-z_][a-z0-9_]{{0,31}})?(?::\d+(?:-\d+)?)+)+"
+_TAG, _INTERVALS = r":[a-z_][a-z0-9_]{0,31}", r"(?::\d+(?:-\d+)?)+"
+_ONE_SOURCE = rf"{_UUID}(?:{_TAG})?{_INTERVALS}(?:{_TAG}{_INTERVALS})*"  # only one way to match: linear in time
 _GTID_SET = re.compile(rf"(?:{_ONE_SOURCE}(?:,{_ONE_SOURCE})*)?")
 _HIGHEST_SEQ = (1 << 63) - 1
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import orjson
 
+_KNOWN_TEXT = "tidemark: the fingerprint of a key of hashes"
+_FINGERPRINT_DIGITS = 16
+
 
 class HashKey:
     """The key of the hashes; shows itself to nobody."""
@@ -19,6 +22,11 @@ class HashKey:
     def reveal(self) -> bytes:
         """The key, for the native engine."""
         return self._secret
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells one key from another, and gives neither away."""
+        return self.of_text(_KNOWN_TEXT)[:_FINGERPRINT_DIGITS]
 
     def of_text(self, text: str) -> str:
         """64 hexadecimal digits."""

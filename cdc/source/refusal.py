@@ -61,9 +61,12 @@ def partial_image() -> PartialImageError:
     )
 
 
-def hidden() -> UndecodableError:
-    """A row that cannot be decoded, of a table whose values are not to be quoted."""
-    return UndecodableError("a row of a table with protected columns; what exactly is not shown")
+def hidden(error: Exception, column: str = "") -> UndecodableError:
+    """A row that cannot be decoded, of a table whose values are not to be quoted: the error's text may do that."""
+    place = f"column {column} of a row" if column else "a row"
+    return UndecodableError(
+        f"{place} of a table with protected columns ({type(error).__name__}); what exactly is not shown"
+    )
 
 
 def rolled_back() -> UnsafeError:

@@ -78,22 +78,7 @@ class RowDecoder:
         for _ in range(2 if op == "u" else 1):
             self._check_full(body[at : at + self._bitmap_bytes])
             at += self._bitmap_bytes
-        rows = self._rows(body, at, op)
-        yield from self._silent(rows) if self._protected else self._told(rows)
-
-    def _told(self, rows: Iterator[RowChange]) -> Iterator[RowChange]:
-        try:
-            yield from rows
-        except (IndexError, ValueError, struct.error) as error:
-            if isinstance(error, TidemarkError):
-                raise
-            raise UndecodableError(f"a row cannot be decoded: {error!r}") from error
-
-    def _silent(self, rows: Iterator[RowChange]) -> Iterator[RowChange]:
-        try:
-            yield from rows
-        except Exception:  # noqa: BLE001 - whatever it is, its text may quote a protected value
-            raise hidden() from None
+        yield from self._rows(body, at, op)
 
     def _rows(self, body: bytes, at: int, op: RowOp) -> Iterator[RowChange]:
         bad = self._undecodable
@@ -106,7 +91,8 @@ class RowDecoder:
             if op != "d":
                 after, at = self._image(body, at)
             if at > end:
-                raise UndecodableError(f"a rows event ends {at - end} bytes before its last row does")
+                short = UndecodableError(f"a rows event ends {at - end} bytes before its last row does")
+                raise hidden(short) if self._protected else short
             yield RowChange(before, after, self._named(bad) if bad else ())
 
     def _image(self, body: bytes, at: int) -> tuple[Values, int]:
@@ -114,12 +100,20 @@ class RowDecoder:
         nulls = int.from_bytes(body[at:start], "little")
         at = start
         values: Values = {}
-        for name, read in self._readers:
-            if nulls & 1:
-                values[name] = None
-            else:
-                values[name], at = read(body, at)
-            nulls >>= 1
+        name = ""
+        try:
+            for name, read in self._readers:
+                if nulls & 1:
+                    values[name] = None
+                else:
+                    values[name], at = read(body, at)
+                nulls >>= 1
+        except (IndexError, ValueError, struct.error, TidemarkError) as error:
+            if self._protected:
+                raise hidden(error, name) from None
+            if isinstance(error, TidemarkError):
+                raise
+            raise UndecodableError(f"column {name} of a row cannot be decoded: {error!r}") from error
         for name in self._excluded:
             del values[name]
         return values, at

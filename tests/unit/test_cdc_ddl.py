@@ -12,8 +12,11 @@ from cdc.checks import Inspected
 from cdc.ddl import DdlPolicy
 from cdc.definition import ColumnFacts, Definition
 from cdc.inventory import TableFacts
+from cdc.protected_definition import declared_as
 from cdc.route import TableFilter, TableRouter
 from cdc.server import Server
+from cdc.source.hash_key import HashKey
+from cdc.source.protection import Policy, Protections, TablePolicies
 from cdc.source.seam import Batch, Ddl, DdlKind
 from ops.settings import Settings
 from schemas.errors import DdlError
@@ -109,6 +112,28 @@ def test_a_change_that_the_declaration_no_longer_shows_is_seen_in_the_layouts() 
     world.judge(policy, layouts=(layout(1, "id"),))
     with pytest.raises(DdlError, match="column b was added"):
         world.judge(policy, layouts=(layout(2, "id", "b"),))
+
+
+def test_another_key_of_hashes_is_no_change_of_a_table() -> None:
+    def hashing(secret: bytes, version: int, *labels: str) -> tuple[Definition, Table]:
+        protections = Protections({"d.t": TablePolicies(columns={"a": Policy.HASH})}, HashKey(secret))
+        declared = definition("id", "a")
+        kind = f"enum({','.join(map(repr, labels))})"
+        enum = replace(declared, columns=(declared.columns[0], replace(declared.columns[1], type=kind)))
+        protection = protections.of("d", "t")
+        assert protection is not None
+        column = Column(name="a", type=ColumnType.ENUM, labels=labels)
+        return declared_as(protections, "d.t", enum), replace(layout(version, "id"), columns=protection.shown([column]))
+
+    world = World()
+    world.tables["d.t"], world.layouts["d.t"] = hashing(b"one", 1, "x")
+    world.judge(world.policy())
+    world.tables["d.t"], again = hashing(b"other", 2, "x")
+    world.judge(world.policy(), "CREATE INDEX i ON t (a)", "d.t")
+    policy = world.policy()
+    world.judge(policy, layouts=(again,))
+    with pytest.raises(DdlError, match="column a changed"):
+        world.judge(policy, layouts=(hashing(b"other", 3, "y")[1],))
 
 
 def test_a_table_that_was_dropped_and_made_again_begins_anew() -> None:

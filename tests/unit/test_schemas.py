@@ -186,3 +186,23 @@ def test_a_document_as_bytes_is_the_document(
     raw = Origin("uuid", part).source(after, key=key, offset=offset, seq=seq, ts_ms=17)
     block = cdc_block(key=key, topic_id="uuid", partition=part, offset=offset, seq=seq, ts_ms=17)
     assert raw == orjson.dumps(document(after, block))
+
+
+def stored(gtid_set: str) -> Position:
+    record = Position(gtid_set=gtid_set, file="bin.1", pos=4, server_uuid=U1, seq=1).to_json()
+    return Position.from_json(record)
+
+
+@pytest.mark.parametrize(
+    "gtid_set", ["", f"{U1}:1", f"{U1}:1-5:7:a:3-4:6:b_1:1,\n{U1.upper()}:tag:9", f"{U1}:" + ":".join(["1-2"] * 1000)]
+)
+def test_gtid_sets_that_are_taken_from_a_record(gtid_set: str) -> None:
+    assert stored(gtid_set).gtid_set == gtid_set
+
+
+@pytest.mark.timeout(5)  # in linear time
+@pytest.mark.parametrize("item", ["1-2", "12345678901", "tag:1", "1:tag:3-4"])
+@pytest.mark.parametrize("end", [":", ":x", ":1-", "!", ",", ":tag:tag:1"])
+def test_a_damaged_gtid_set_is_refused_at_once(item: str, end: str) -> None:
+    with pytest.raises(ValueError, match="gtid_set is"):
+        stored(f"{U1}:" + ":".join([item] * 1000) + end)

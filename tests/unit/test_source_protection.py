@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from binlog_events import SERVER, Binlog
+from cdc.source import rows
 from cdc.source.decoder import Decoder
 from cdc.source.hash_key import HashKey
 from cdc.source.native import MISSING
@@ -79,6 +80,30 @@ def test_a_row_that_cannot_be_decoded_is_not_quoted(make: type[Any]) -> None:
     )  # fmt: skip
     assert "what exactly is not shown" in said
     assert "bytes" not in said.split("UndecodableError:")[-1].replace("what exactly is not shown", "")
+
+
+@pytest.mark.parametrize("error", [ValueError("canary"), IndexError("canary"), UndecodableError("canary")])
+def test_of_an_error_its_kind_and_the_column_are_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    log = Binlog()
+    said = stopped(broken_reading(monkeypatch, error), [*log.start(), *log.transaction(5, (1, 77))], UndecodableError)
+    assert f"column id of a row of a table with protected columns ({type(error).__name__})" in said
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("not the data's fault")])
+def test_what_is_not_damage_is_not_called_so(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    log = Binlog()
+    reading = broken_reading(monkeypatch, error)
+    with pytest.raises(type(error)):
+        list(itertools.chain.from_iterable(map(reading.feed, [*log.start(), *log.transaction(5, (1, 77))])))
+
+
+def broken_reading(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Decoder:
+    def read(_body: bytes, _at: int) -> tuple[Any, int]:
+        raise error
+
+    monkeypatch.setattr(rows, "_reader", lambda _wire, _report: read)
+    return decoder(Decoder, a="mask")
 
 
 @pytest.mark.parametrize("text", ["UPDATE t SET a = 'canary'", "INSERT INTO t VALUES (1, 'canary') /* canary */"])
