@@ -10,7 +10,7 @@ use crate::fault::{Fault, Result};
 use crate::framing::Framing;
 use crate::gtid;
 use crate::host::Host;
-use crate::payload;
+use crate::payload::{self, Room};
 use crate::progress::Progress;
 use crate::row::Row;
 use crate::tables::Tables;
@@ -87,15 +87,16 @@ impl Decoder {
         }
     }
 
-    /// One event, as it comes after the packet's OK byte.
-    pub fn feed(&mut self, raw: &[u8], emit: Emit) -> Result<()> {
+    /// One event, as it comes after the packet's OK byte. `room` hears of its size, and of those inside it.
+    pub fn feed(&mut self, raw: &[u8], room: Room, emit: Emit) -> Result<()> {
+        room(raw.len())?;
         let event = self.framing.parse(raw)?;
         self.kind = event.kind;
         if self.progress.advance(&event) {
             return Ok(());
         }
         if event.kind == kind::TRANSACTION_PAYLOAD {
-            return payload::each(event.body, &mut |raw| {
+            return payload::each(event.body, room, &mut |raw| {
                 let inner = event::parse(raw, false)?;
                 self.handle(&inner, emit)
             });

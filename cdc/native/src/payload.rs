@@ -13,8 +13,12 @@ const ZSTD: u64 = 0;
 const NONE: u64 = 255;
 const LARGEST_EVENT: usize = 1 << 30; // slave_max_allowed_packet
 
-/// Hands on one event after the other, without checksums; only one of them is in memory at a time.
-pub fn each(body: &[u8], handle: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+/// Hears of the size of an event before it is decoded; may wait until there is memory for it.
+pub type Room<'a> = &'a mut dyn FnMut(usize) -> Result<()>;
+
+/// Hands on one event after the other, without checksums; only one of them is in memory at a time, and `room` hears of
+/// its size before it is.
+pub fn each(body: &[u8], room: Room, handle: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut cursor = Cursor::new(body);
     let (mut size, mut compression) = (None, ZSTD);
     loop {
@@ -32,9 +36,9 @@ pub fn each(body: &[u8], handle: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<
     let length = size.map_or(cursor.rest().len(), |size| usize::try_from(size).unwrap_or(usize::MAX));
     let payload = cursor.take(length)?;
     match compression {
-        NONE => plain(payload, handle),
+        NONE => plain(payload, room, handle),
         ZSTD => match zstd::Decoder::with_buffer(payload) {
-            Ok(reader) => stream(reader, handle),
+            Ok(reader) => stream(reader, room, handle),
             Err(error) => Fault::undecodable(format!("a compressed transaction cannot be read: {error}")),
         },
         other => Fault::undecodable(format!("a transaction is compressed in the unknown way {other}")),
@@ -50,16 +54,17 @@ fn event_size(header: &[u8]) -> Result<usize> {
     }
 }
 
-fn plain(payload: &[u8], handle: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn plain(payload: &[u8], room: Room, handle: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut cursor = Cursor::new(payload);
     while !cursor.is_empty() {
         let size = event_size(cursor.rest())?;
+        room(size)?;
         handle(cursor.take(size)?)?;
     }
     Ok(())
 }
 
-fn stream(mut reader: impl Read, handle: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn stream(mut reader: impl Read, room: Room, handle: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut event = Vec::new();
     loop {
         event.clear();
@@ -67,6 +72,7 @@ fn stream(mut reader: impl Read, handle: &mut dyn FnMut(&[u8]) -> Result<()>) ->
             return Ok(());
         }
         let size = event_size(&event)?;
+        room(size)?;
         fill(&mut reader, &mut event, size - HEADER_BYTES)?;
         if event.len() < size {
             return Fault::undecodable("a compressed transaction ends inside an event");
@@ -86,6 +92,8 @@ fn fill(reader: &mut impl Read, out: &mut Vec<u8>, count: usize) -> Result<usize
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn event(kind: u8, size: usize) -> Vec<u8> {
@@ -109,11 +117,30 @@ mod tests {
 
     fn kinds(body: &[u8]) -> Result<Vec<u8>> {
         let mut found = Vec::new();
-        each(body, &mut |raw| {
+        each(body, &mut |_| Ok(()), &mut |raw| {
             found.push(raw[4]);
             Ok(())
         })?;
         Ok(found)
+    }
+
+    #[test]
+    fn asks_for_room_before_each_event_is_there() {
+        let payload = [event(19, 40), event(30, 300), event(16, 27)].concat();
+        let zipped = zstd::encode_all(payload.as_slice(), 3).unwrap();
+        for body in [body(255, &payload), body(0, &zipped)] {
+            let told = RefCell::new(Vec::new());
+            let mut room = |size| {
+                told.borrow_mut().push(("room", size));
+                if size == 27 { Fault::undecodable("none") } else { Ok(()) }
+            };
+            let each = each(&body, &mut room, &mut |raw| {
+                told.borrow_mut().push(("event", raw.len()));
+                Ok(())
+            });
+            assert!(each.is_err());
+            assert_eq!(told.take(), [("room", 40), ("event", 40), ("room", 300), ("event", 300), ("room", 27)]);
+        }
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Replay {
     /// One event, as it comes after the packet's OK byte; gives the batches that it fills.
     fn feed(&mut self, raw: &[u8]) -> PyResult<Vec<Batch>> {
         let mut found = Vec::new();
-        let fed = self.decoder.feed(raw, &mut |batch| {
+        let fed = self.decoder.feed(raw, &mut |_| Ok(()), &mut |batch| {
             found.push(Batch::new(batch));
             Ok(())
         });

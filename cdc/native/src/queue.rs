@@ -110,7 +110,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use std::sync::{Arc, mpsc};
     use std::thread;
 
     fn batch(bytes: usize) -> Batch {
@@ -149,11 +149,20 @@ mod tests {
         let queue = Arc::new(Queue::new(10_000));
         assert!(queue.drain() && queue.put(batch(1)));
         let waiting = queue.clone();
-        let reader = thread::spawn(move || waiting.drain());
+        let (tell, told) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            tell.send("waits").unwrap();
+            assert!(waiting.drain() && !waiting.lock().busy && waiting.lock().batches.is_empty());
+            tell.send("drained").unwrap();
+        });
+        assert_eq!(told.recv(), Ok("waits"));
+        let early = |told: &mpsc::Receiver<_>| told.recv_timeout(Duration::from_millis(100)).is_ok();
+        assert!(!early(&told)); // a batch is there
         assert!(queue.get(Duration::from_secs(5)).ok().flatten().is_some());
-        assert!(!reader.is_finished() && queue.lock().busy);
+        assert!(!early(&told)); // it was taken, and not dealt with
         assert!(queue.get(Duration::ZERO).ok().flatten().is_none());
-        assert!(reader.join().unwrap());
+        assert_eq!(told.recv_timeout(Duration::from_secs(5)), Ok("drained"));
+        reader.join().unwrap();
     }
 
     #[test]

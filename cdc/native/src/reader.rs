@@ -126,13 +126,11 @@ fn read(
         if let Some(event) = &event {
             let mut emitted = false;
             let raw = dump.packets.bytes(event);
-            if raw.len() > LARGE && !queue.drain() {
-                return Ok(());
-            }
+            let mut room = |size| if size <= LARGE || queue.drain() { Ok(()) } else { closed() };
             decoder
-                .feed(&raw[1..], &mut |batch| {
+                .feed(&raw[1..], &mut room, &mut |batch| {
                     emitted = true;
-                    if queue.put(batch) { Ok(()) } else { Err(Fault::unreachable("closed")) }
+                    if queue.put(batch) { Ok(()) } else { closed() }
                 })
                 .map_err(|fault| (fault, true))?;
             if raw.len() > LARGE {
@@ -154,6 +152,11 @@ fn read(
         }
     }
     Ok(())
+}
+
+/// Ends reading; nobody hears of it.
+fn closed() -> Result<()> {
+    Err(Fault::unreachable("closed"))
 }
 
 /// When a batch that is not full goes out: after a linger if nothing comes, at the latest after several.
