@@ -66,6 +66,11 @@ def tables(connection: Connection, wanted: TableFilter) -> list[TableFacts]:
     ]
 
 
+def existing(connection: Connection) -> frozenset[str]:
+    """Full names of all base tables that the user can see, captured or not."""
+    return frozenset(full_name(db, name) for db, name, _ in query(connection, _TABLES))
+
+
 def definitions(connection: Connection, wanted: Iterable[str]) -> dict[str, Definition]:
     """`database.table` -> how it is declared now, of the wanted tables that exist."""
     names = set(wanted)

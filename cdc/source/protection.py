@@ -80,8 +80,9 @@ class Protections:
         return bool(self._sections)
 
     @property
-    def patterns(self) -> tuple[str, ...]:
-        return tuple(self._sections)
+    def sections(self) -> Mapping[str, TablePolicies]:
+        """Pattern -> what it says."""
+        return self._sections
 
     def of(self, db: str, table: str) -> TableProtection | None:
         """What holds for a table; None if nothing does."""

@@ -47,6 +47,9 @@ def told(found: Inspected) -> list[tuple[Severity, str]]:
     [
         ({"t": {"exclude": ["snn"]}}, "t has no column snn, which is to be excluded; did you mean ssn?"),
         ({"t": {"mask": ["ID"], "optional": ["ID"]}}, "is in its primary key, which cannot be protected"),
+        ({"tt": {"mask": ["ssn"]}}, "protects columns of no table that is there; did you mean"),
+        ({"T": {"mask": ["ssn"], "optional": ["ssn"]}}, ".t differs from it in capital letters only"),
+        ({"T*": {"mask": ["ssn"]}}, ".t differs from it in capital letters only"),
         ({"t": {"mask": ["ssn"]}, "*": {"hash": ["ssn"]}}, "is in several policies: hash and mask"),
     ],
 )
@@ -69,7 +72,8 @@ def test_what_stops_the_start(look: Callable[..., Inspected], sections: dict, wo
         ({"t": {"hash": ["mail"], "exclude": ["lower"]}}, ""),
         ({"t": {"hash": ["Mail"], "exclude": ["LOWER", "SSN"], "optional": ["ssn"]}}, ""),
         ({"t": {"hash": ["MAIL"]}}, "t is computed from mail, and is not protected"),
-        ({"tt": {"mask": ["ssn"]}}, "protects columns of no table that is there; did you mean"),
+        ({"tt": {"mask": ["ssn"], "optional": ["SSN"]}}, "protects columns of no table that is there; did you mean"),
+        ({"tt*": {"mask": ["ssn"]}}, "protects columns of no table that is there; did you mean"),
     ],
 )
 def test_what_is_only_told(look: Callable[..., Inspected], sections: dict, words: str) -> None:
@@ -82,6 +86,18 @@ def test_what_is_only_told(look: Callable[..., Inspected], sections: dict, words
     assert severity is Severity.WARN
     assert words in what
     assert [doubt.what for doubt in found.doubts] == [what]
+
+
+def test_a_table_that_is_there_need_not_be_captured(
+    mysql: Mysql, table: str, cdc_settings: Callable[..., Settings]
+) -> None:
+    """What gh-ost copies to may be excluded, and `tail` shows only some."""
+    with mysql.connect(database=table) as connection:
+        execute(connection, "CREATE TABLE left_out (id INT PRIMARY KEY, ssn CHAR(11))")
+    policies = {f"{table}.left_out": {"exclude": ["ssn"]}}
+    settings = cdc_settings(cdc={"table": policies, "exclude": [f"{table}.left_out"]})
+    with connect(settings.source) as connection:
+        assert told(inspect(connection, settings)) == []
 
 
 def test_the_doctor_looks_at_the_key(cdc_settings: Callable[..., Settings], table: str, tmp_path: Path) -> None:

@@ -79,6 +79,17 @@ def test_all_patterns_that_match_hold() -> None:
     assert not Protections()
 
 
+def test_names_that_were_asked_for_are_not_gathered() -> None:
+    """Every CREATE and ALTER asks, also those of tables with ever new names."""
+    found = protections(**{"shop__*": ({"ssn": "exclude"}, set())})
+    before = {name: len(value) for name, value in vars(found).items() if isinstance(value, dict)}
+    assert [found.of(db, f"t{number}") is None for number in range(100) for db in ("shop", "other")] == [
+        False,
+        True,
+    ] * 100
+    assert {name: len(value) for name, value in vars(found).items() if isinstance(value, dict)} == before
+
+
 def test_a_layout_as_events_show_it() -> None:
     protection = protections(d__t=({"ssn": "exclude", "kind": "hash", "phone": "mask"}, set())).of("d", "t")
     assert protection is not None
