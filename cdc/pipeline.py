@@ -14,6 +14,7 @@ from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
 from schemas.errors import DuplicateReaderError, SlowCommitError
+from schemas.position import Position
 
 _log = logger(__name__)
 
@@ -74,18 +75,27 @@ class Pipeline:
             reached("after_read")
             self._health.beat()
             reached("before_publish")
+            if batch.ddl is not None:  # what comes before a statement is published, however that is judged
+                self._committed(session.settle())
             with self._meter.publishing(batch):
                 position = session.publish(batch)
-            reached("after_publish")
-            self._meter.moved(position)
+            self._committed(position)
             if self._stop.requested:
                 break
-            self._health.up()
-            if self._opener.share < 1 and time.monotonic() > began_s + _GROW_AFTER_S:
+            if position is not None and self._opener.share < 1 and time.monotonic() > began_s + _GROW_AFTER_S:
                 self._opener.share *= 2
                 return True
+        self._committed(session.settle())
         self._stopping()
         return False
+
+    def _committed(self, position: Position | None) -> None:
+        if position is None:
+            return
+        reached("after_publish")
+        self._meter.moved(position)
+        if not self._stop.requested:
+            self._health.up()
 
     def _announce_stop(self) -> None:
         while not self._stop.wait(60):

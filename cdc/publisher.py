@@ -1,9 +1,10 @@
-"""Publishes a batch and the position after it in one Kafka transaction: both are there, or neither is."""
+"""Publishes batches and the position after them in one Kafka transaction: both are there, or neither is."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self
 
@@ -11,6 +12,7 @@ import orjson
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from cdc.definitions import Note
+from cdc.opened import Bounds, Opened, Sizes
 from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore
 from cdc.route import TableRouter
 from cdc.runs import LONGEST, Run, release, runs
@@ -36,6 +38,7 @@ _CLOSE_S = 1
 _SLOW_S = 30
 _CLIENT_BATCH_BYTES = 1_000_000  # librdkafka's default for batch.size
 _QUEUE = 100_000  # librdkafka's default for queue.buffering.max.messages
+_IN_FLIGHT_BYTES = 8 << 20  # enough to keep a broker busy; what waits longer is only memory
 
 #: Another owner, or a transaction that timed out.
 _FENCING = {
@@ -51,8 +54,18 @@ _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 class Publisher:
     """One producer's life, from `open` to the first error: after one, throw it away and make a new one."""
 
-    def __init__(self, settings: Settings, store: PositionStore, instance: Instance, stop: Stop) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: PositionStore,
+        instance: Instance,
+        stop: Stop,
+        *,
+        share: float = 1.0,
+    ) -> None:
         self._settings = settings
+        self._sizes = Sizes(Bounds.of(settings.cdc, share))
+        self._opened: Opened | None = None
         self._where = settings.kafka.bootstrap_servers
         self._store = store
         self._instance = instance
@@ -79,58 +92,89 @@ class Publisher:
     def claim(self) -> None:
         """Write down that this instance owns the source now."""
         value = orjson.dumps(self._instance.to_json())
-        self._transaction(lambda: self._produce(Record(self._store.topic, 0, CLAIM_KEY, value)))
+        self._transaction(Record(self._store.topic, 0, CLAIM_KEY, value))
 
     def store(self, position: Position) -> None:
         """Commit a position that comes from no batch."""
         value = orjson.dumps(position.to_json())
-        self._transaction(lambda: self._produce(Record(self._store.topic, 0, POSITION_KEY, value)))
+        self._transaction(Record(self._store.topic, 0, POSITION_KEY, value))
 
     def publish(
         self, batch: Batch, *, router: TableRouter, topics: Topics, known: Position, notes: Sequence[Note] = ()
-    ) -> Position:
-        """Commit the batch, its new layouts, further `notes` for `__schema`, and the position; gives the position.
+    ) -> Position | None:
+        """Publish the batch, its new layouts, and further `notes` for `__schema`; gives the position when it commits.
 
-        `known`: the position that the session began with. Raises `FencedError`, `TopicMismatchError`,
-        `UnreachableError`; after any of them nothing of the batch is visible, or all of it is: read the position again.
+        While more is at hand, the transaction stays open for it, within its bounds. `known`: the position that the
+        session began with. Raises `FencedError`, `TopicMismatchError`, `UnreachableError`; after any of them nothing
+        since the last commit is visible, or all of it is: read the position again.
         """
         used = sorted(topics_of(batch.records))
         topics.ensure({name: router.partitions(name) for name in used}, pinned=known.partitions)
         layouts = [(schema_key(table), orjson.dumps(table.to_json())) for table in batch.tables]
         position = replace(batch.position, partitions=router.pinned)
-        self._transaction(lambda: self._fill(batch.records, [*layouts, *notes], position))
-        return position
+        with self._all_or_nothing():
+            if self._opened is None:
+                self._begin()
+                self._opened = self._sizes.open(position)
+            self._fill(batch, [*layouts, *notes])
+        self._opened.add(batch, position)
+        return None if batch.more and not self._opened.full else self.settle()
 
-    def _fill(self, records: Sequence[Record], notes: Iterable[Note], position: Position) -> None:
+    def settle(self) -> Position | None:
+        """Commit what is open with the position after it, and give that; None if nothing is open."""
+        opened = self._opened
+        if opened is None:
+            return None
+        with self._all_or_nothing():
+            self._produce(Record(self._store.topic, 0, POSITION_KEY, orjson.dumps(opened.position.to_json())))
+            crashpoint.reached("before_commit")
+            self._commit()
+        self._sizes.closed(opened)
+        self._opened = None
+        return opened.position
+
+    def _fill(self, batch: Batch, notes: Iterable[Note]) -> None:
         topic = schema_topic(self._settings.source.name)
         for key, value in notes:
             self._produce(Record(topic, 0, key, value))
-        for item in runs(records):
-            self._produce(item) if isinstance(item, Record) else self._produce_run(item)
+        room = _room(batch)
+        for item in runs(batch.records):
+            self._produce(item, room) if isinstance(item, Record) else self._produce_run(item, room)
             crashpoint.reached("mid_transaction")
-        release(records)  # the client has copied them
-        self._produce(Record(self._store.topic, 0, POSITION_KEY, orjson.dumps(position.to_json())))
-        crashpoint.reached("before_commit")
+        release(batch.records)  # the client has copied them
 
-    def _transaction(self, fill: Callable[[], None]) -> None:
+    def _transaction(self, record: Record) -> None:
+        with self._all_or_nothing():
+            self._begin()
+            self._produce(record)
+            self._commit()
+
+    def _begin(self) -> None:
         self._undelivered, self._undelivered_to = None, ""
+        self._producer.begin_transaction()
+
+    def _commit(self) -> None:
+        self._patiently(self._producer.commit_transaction, "commit_transaction")
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
         try:
-            self._producer.begin_transaction()
-            fill()
-            self._patiently(self._producer.commit_transaction, "commit_transaction")
+            yield
         except (KafkaException, BufferError) as error:
+            self._opened = None
             raise self._give_up(error) from error
         except TidemarkError:
+            self._opened = None
             self._abort()
             raise
 
-    def _produce(self, record: Record) -> None:
+    def _produce(self, record: Record, room: int = _QUEUE - LONGEST) -> None:
         topic, partition, key, value, headers = record
-        self._make_room(1)
+        self._make_room(1, room)
         self._producer.produce(topic, value=value, key=key, partition=partition, headers=list(headers) or None)
 
-    def _produce_run(self, run: Run) -> None:
-        self._make_room(len(run.messages))
+    def _produce_run(self, run: Run, room: int) -> None:
+        self._make_room(len(run.messages), room)
         queued = self._producer.produce_batch(run.topic, run.messages, partition=run.partition)
         if queued != len(run.messages):
             first = next((message["_error"] for message in run.messages if "_error" in message), None)
@@ -138,12 +182,12 @@ class Publisher:
                 raise KafkaException(first)
             raise UnreachableError(f"Kafka's client took {queued} of {len(run.messages)} records", where=run.topic)
 
-    def _make_room(self, wanted: int) -> None:
+    def _make_room(self, wanted: int, room: int) -> None:
         # A run that is taken in part cannot be produced again without duplicates, so it is not begun.
         self._producer.poll(0)
         deadline = time.monotonic() + _SLOW_S
-        while len(self._producer) + wanted > _QUEUE - LONGEST:
-            if time.monotonic() > deadline or self._stop.requested:
+        while (waiting := len(self._producer)) and waiting + wanted > room:
+            if time.monotonic() > deadline or self._hurried():
                 raise SlowCommitError(f"Kafka does not take the records within {_SLOW_S} s", where=self._where)
             self._producer.poll(0.1)
 
@@ -240,6 +284,8 @@ class Publisher:
 
     def close(self) -> None:
         """Forget everything that is not committed; never waits long."""
+        if self._opened is not None:
+            self._abort()  # until then nobody reads what others commit after it
         try:
             self._producer.purge()
             self._producer.flush(_CLOSE_S)
@@ -253,3 +299,9 @@ class Publisher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _room(batch: Batch) -> int:
+    """How many of such records may be on their way."""
+    average = batch.size_bytes // max(1, len(batch.records)) + 1
+    return max(1, min(_QUEUE - LONGEST, _IN_FLIGHT_BYTES // average))

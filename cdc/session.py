@@ -14,6 +14,7 @@ from cdc.ddl import DdlPolicy
 from cdc.definition import Definition
 from cdc.definitions import read_definitions, read_layouts
 from cdc.inventory import definitions
+from cdc.opened import Bounds
 from cdc.own_topics import OwnTopics
 from cdc.position_store import Instance, PositionStore, Stored
 from cdc.protected_definition import declared_as
@@ -55,15 +56,22 @@ class Session:
 
     def begin(self) -> Position:
         """Commit where the session starts: the next one starts there too, whatever happens to the first batch."""
-        return self.publish(Batch(records=(), position=self.start))
+        return self.publish(Batch(records=(), position=self.start)) or self.start
 
     def batches(self) -> Iterator[Batch]:
         return self.source.batches(self.start)
 
-    def publish(self, batch: Batch) -> Position:
-        """Judge what the batch changes about its tables, then commit it. A batch that is judged unsafe is not."""
+    def publish(self, batch: Batch) -> Position | None:
+        """Judge what the batch changes about its tables, then publish it. A batch that is judged unsafe is not.
+
+        Gives the position, if it is committed; while more is at hand, the Kafka transaction stays open for it.
+        """
         notes = self.policy.judge(batch)
         return self.publisher.publish(batch, router=self.router, topics=self.topics, known=self.start, notes=notes)
+
+    def settle(self) -> Position | None:
+        """Commit what is open; gives the position after it."""
+        return self.publisher.settle()
 
 
 class Opener:
@@ -84,7 +92,9 @@ class Opener:
         """Take the source over, in the order that leaves no gap for a second owner. Raises `TidemarkError`."""
         self._topics.ensure_control()
         with ExitStack() as stack:
-            publisher = stack.enter_context(Publisher(self._settings, self._store, self._instance, self._stop))
+            publisher = stack.enter_context(
+                Publisher(self._settings, self._store, self._instance, self._stop, share=self.share)
+            )
             publisher.open()
             stored = self._stored()
             publisher.claim()
@@ -188,9 +198,10 @@ class Opener:
         settings = self._settings
         engine = chosen(settings.cdc.engine)
         _log.info(f"the {engine.name} engine reads the binlog: {engine.why}", action="engine", engine=engine.name)
+        portion = Bounds.of(settings.cdc, self.share).portion
         limits = Limits(
-            batch_events=max(1, int(settings.cdc.max_batch_events * self.share)),
-            batch_bytes=max(1, int(settings.cdc.max_batch_bytes * self.share)),
+            batch_events=portion.rows,
+            batch_bytes=portion.bytes,
             event_bytes=settings.kafka.max_event_bytes,
         )
         options = SourceOptions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import threading
@@ -28,6 +29,7 @@ def run(settings: Settings, service: Literal["cdc", "sink", "audit"], listen: st
     Before it was ready for the first time, retryable errors are tried for `start_timeout_s`; after that for ever,
     with `/readyz` red. Every other error comes through.
     """
+    gc.freeze()  # what was imported stays for good: there is nothing in it to collect
     configure(settings.service.log_format, settings.service.log_level, service=service, pipeline=settings.source.name)
     stop = Stop(settings.service.stop_timeout_s)
     stop.install()

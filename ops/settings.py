@@ -220,8 +220,8 @@ class CdcSettings(Section):
     on_ddl: Literal["stop", "ignore"] = "stop"
     partial_rows: Literal["stop"] = "stop"
     heartbeat_s: Annotated[Seconds, Field(le=30)] = 5  # the health check calls a loop stuck after 60
-    max_batch_events: Annotated[Whole, Field(ge=1)] = 5000
-    max_batch_bytes: Bytes = 8 * _MIB
+    max_batch_events: Annotated[Whole, Field(ge=1)] = 50_000
+    max_batch_bytes: Bytes = 32 * _MIB
     linger_s: Linger = 0.05
     # Singular: TOML does not let `tables` be a list and the head of sub-tables at once.
     table: dict[TablePattern, CdcTableSettings] = {}

@@ -10,6 +10,7 @@ from itertools import count
 from bench.capture.backlog import Backlog
 from bench.capture.topics import PARTITIONS
 from bench.servers import Mysql
+from cdc.opened import Bounds
 from cdc.source.native import NativeSource
 from cdc.source.options import Limits, SourceOptions
 from cdc.source.seam import Batch
@@ -39,7 +40,8 @@ class _Router:
 
 
 def batches(mysql: Mysql, backlog: Backlog, cdc: CdcSettings) -> Iterator[Batch]:
-    """All batches of the backlog; their size is that of the settings."""
+    """All batches of the backlog, as large as cdc has them."""
+    portion = Bounds.of(cdc, 1).portion
     options = SourceOptions(
         connect={"host": mysql.host, "port": mysql.port, "user": mysql.user, "password": mysql.password},
         name=f"limits_{backlog.db}",
@@ -49,8 +51,8 @@ def batches(mysql: Mysql, backlog: Backlog, cdc: CdcSettings) -> Iterator[Batch]
         heartbeat_s=cdc.heartbeat_s,
         read_timeout_s=10,
         limits=Limits(
-            batch_events=cdc.max_batch_events,
-            batch_bytes=cdc.max_batch_bytes,
+            batch_events=portion.rows,
+            batch_bytes=portion.bytes,
             event_bytes=KafkaSettings().max_event_bytes,
         ),
         linger_s=cdc.linger_s,

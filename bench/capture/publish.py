@@ -11,6 +11,7 @@ from bench.capture.decode import batches
 from bench.capture.topics import Topics
 from bench.errors import BenchError
 from bench.servers import Servers
+from cdc.opened import Bounds, Opened
 from cdc.runs import Run, runs
 from ops.kafka import producer
 from ops.settings import CdcSettings, KafkaSettings
@@ -50,12 +51,15 @@ def _send(servers: Servers, name: str, held: Sequence[Transaction], rows: int) -
     return (time.perf_counter() - began) * rows / sent, (time.process_time() - cpu) * rows / sent
 
 
-def _transactions(servers: Servers, backlog: Backlog, cdc: CdcSettings) -> list[Transaction]:
-    held: list[Transaction] = []
-    size = 0
+def _transactions(servers: Servers, backlog: Backlog, cdc: CdcSettings) -> Sequence[Transaction]:
+    held: list[list[Run]] = []
+    opened, size = None, 0
     for batch in batches(servers.mysql, backlog, cdc):
-        found = [item for item in runs(batch.records) if isinstance(item, Run)]
-        held += [found] if found else []
+        if opened is None or opened.full:
+            opened = Opened(Bounds.of(cdc, 1), batch.position)
+            held.append([])
+        opened.add(batch, batch.position)
+        held[-1] += [item for item in runs(batch.records) if isinstance(item, Run)]
         size += batch.size_bytes
         if size >= _HELD_BYTES:
             break

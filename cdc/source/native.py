@@ -23,7 +23,7 @@ try:
 except ImportError as error:  # no compiler was at hand when it was installed, or it was for another Python
     MISSING = str(error)
 
-_QUEUE_BYTES = 32 << 20
+_QUEUE_BYTES = 6 << 20
 _TICK_S = 0.2  # a signal is heard between two of these
 _DEFAULT_TIMEOUT_S = 10.0
 

@@ -31,6 +31,7 @@ class BatchMaker:
             rows=raw.rows,
             size_bytes=raw.size_bytes,
             commit_ts_ms=raw.commit_us // 1000,
+            more=raw.more and raw.ddl is None,
             losses=tuple(
                 Loss(kind=LossKind(kind), table=table, columns=tuple(columns), count=count)
                 for kind, table, columns, count in raw.losses

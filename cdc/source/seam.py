@@ -72,7 +72,8 @@ class Batch:
     `tables`: layouts seen for the first time, to be made known no later than the events that use them.
     `ddl`: a statement that ended the batch; it is dealt with after the batch is published.
     `rows`: row changes in the batch; `commit_ts_ms`: the newest commit time in it, 0 if there is none.
-    `losses`: what its events could not carry as it was.
+    `losses`: what its events could not carry as it was. `more`: the next batch is there already, and may go in the
+    same Kafka transaction; never said of one that ends in a statement.
     """
 
     records: Sequence[Record]
@@ -83,6 +84,7 @@ class Batch:
     size_bytes: int = 0
     commit_ts_ms: int = 0
     losses: Sequence[Loss] = ()
+    more: bool = False
 
 
 class Router(Protocol):

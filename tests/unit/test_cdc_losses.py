@@ -57,6 +57,10 @@ def test_only_what_is_published_is_counted() -> None:
     with pytest.raises(SlowCommitError), meter.publishing(batch):
         raise SlowCommitError("slow")
     assert _counted("undecodable", "d.meter") == 0
-    with capture_logs(), meter.publishing(batch):
+    meter.session()
+    with meter.publishing(batch):
         pass
+    assert _counted("undecodable", "d.meter") == 0
+    with capture_logs():
+        meter.moved(position)
     assert _counted("undecodable", "d.meter") == 1

@@ -47,6 +47,9 @@ class _Session:
             raise SlowCommitError("slow")
         return batch.position
 
+    def settle(self) -> None:
+        return None
+
 
 @pytest.fixture
 def pipeline() -> tuple[Pipeline, Stop, Health]:

@@ -98,11 +98,20 @@ pub struct Batch {
     pub bytes: usize,
     pub commit_us: u64,
     pub losses: Vec<Loss>,
+    /// The next batch was at hand when this one was taken.
+    pub more: bool,
 }
 
 impl Batch {
-    pub fn with_capacity(bytes: usize) -> Batch {
-        Batch { buffer: Vec::with_capacity(bytes), ..Batch::default() }
+    /// An empty one with room for as much as this one held, and a little more: growing would double it.
+    pub fn next(&self) -> Batch {
+        let bytes = self.buffer.len() + self.buffer.len() / 8;
+        let records = self.records.len() + self.records.len() / 8;
+        Batch {
+            buffer: Vec::with_capacity(bytes.min(1 << 24)),
+            records: Vec::with_capacity(records.min(1 << 16)),
+            ..Batch::default()
+        }
     }
 
     pub fn is_empty(&self) -> bool {

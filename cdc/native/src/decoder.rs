@@ -242,7 +242,7 @@ impl Decoder {
     }
 
     fn cut(&mut self, transaction: Option<&Transaction>) -> Batch {
-        let next = Batch::with_capacity(self.batch.buffer.len().min(1 << 24));
+        let next = self.batch.next();
         let mut batch = std::mem::replace(&mut self.batch, next);
         if let Some(transaction) = transaction
             && !batch.is_empty()

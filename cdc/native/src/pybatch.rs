@@ -114,6 +114,11 @@ impl Batch {
     }
 
     #[getter]
+    fn more(&self) -> bool {
+        self.inner.more
+    }
+
+    #[getter]
     fn commit_us(&self) -> u64 {
         self.inner.commit_us
     }

@@ -72,9 +72,10 @@ impl Queue {
         state.busy = false;
         self.changed.notify_all();
         loop {
-            if let Some(batch) = state.batches.pop_front() {
+            if let Some(mut batch) = state.batches.pop_front() {
                 state.weight -= batch.weight();
                 state.busy = true;
+                batch.more = !state.batches.is_empty();
                 self.changed.notify_all();
                 return Ok(Some(batch));
             }
@@ -128,6 +129,15 @@ mod tests {
         }
         assert!(writer.join().unwrap());
         assert!(queue.get(Duration::ZERO).ok().flatten().is_none());
+    }
+
+    #[test]
+    fn says_whether_the_next_one_is_at_hand() {
+        let queue = Queue::new(10_000);
+        assert!(queue.put(batch(1)) && queue.put(batch(2)));
+        let more = || queue.get(Duration::ZERO).ok().flatten().unwrap().more;
+        assert!(more());
+        assert!(!more());
     }
 
     #[test]
