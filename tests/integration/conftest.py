@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 
 from cdc.position_store import Instance, PositionStore, Stored
-from cdc.source.native import MISSING
 from cdc_process import Cdc, execute
 from ops.settings import Settings
 from outages import World as Outage
@@ -110,17 +108,3 @@ def make_outage(
     for world in made:
         world.load.finish()
         world.process.__exit__()
-
-
-@pytest.fixture
-def native() -> str:
-    """The native engine; where it is not installed the test is skipped, in CI it fails."""
-    if MISSING:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the native engine is not installed: {MISSING}")
-    return "native"
-
-
-@pytest.fixture(params=["native", "portable"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Every test that asks is one of both engines."""
-    return str(request.getfixturevalue("native") if request.param == "native" else request.param)
