@@ -38,7 +38,8 @@ def test_the_newer_one_takes_over(cdc_settings, start, stored, mysql, table) -> 
 def test_a_frozen_one_wakes_up_and_leaves(cdc_settings, start, stored, mysql, table) -> None:
     settings = cdc_settings()
     zombie = start(settings)
-    first = until(lambda: stored(settings).claimant, "the first claim")
+    zombie.await_said('"first_start"')  # what is inserted from here on is read
+    first = stored(settings).claimant
     with mysql.connect(database=table) as connection:
         execute(connection, "INSERT INTO t VALUES (1, 1)")
         until(lambda: seen(settings, table) == [1], "the first row")
@@ -57,7 +58,8 @@ def test_a_frozen_one_wakes_up_and_leaves(cdc_settings, start, stored, mysql, ta
 def test_one_that_froze_in_a_transaction_leaves_too(cdc_settings, start, stored, mysql, table) -> None:
     settings = cdc_settings()
     zombie = start(settings, {"TIDEMARK_CRASH": "before_commit:stop@3"})
-    first = until(lambda: stored(settings).claimant, "the first claim")
+    zombie.await_said('"first_start"')
+    first = stored(settings).claimant
     with mysql.connect(database=table) as connection:
         for number in range(1, 6):
             execute(connection, f"INSERT INTO t VALUES ({number}, 1)")
@@ -89,7 +91,8 @@ def test_one_whose_transaction_lies_half_on_the_broker_leaves_it_to_be_aborted(
 ) -> None:
     settings = cdc_settings(kafka={"partitions": 1}, cdc={"max_batch_events": 1000})
     zombie = start(settings)
-    first = until(lambda: stored(settings).claimant, "the first claim")
+    zombie.await_said('"first_start"')  # what is inserted from here on is read
+    first = stored(settings).claimant
     zombie.await_said('"engine"')
     rows = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 30000) SELECT n, 0 FROM r"
     with mysql.connect(database=table) as connection:
