@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
@@ -161,6 +161,29 @@ def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: flo
         except KafkaException:
             continue
     return found
+
+
+def committed(settings: KafkaSettings, group: str, places: list[TopicPartition], timeout_s: float = 15) -> list[Any]:
+    """What a group has committed at these places, metadata included; -1001 for nothing. It is not joined.
+
+    `AdminClient.list_consumer_group_offsets` does not do: librdkafka (2.14 at least) follows a null pointer, and takes
+    the process with it, when a broker answers that the coordinator is elsewhere or not there yet
+    (https://github.com/confluentinc/librdkafka/issues/5315).
+    """
+    where = settings.bootstrap_servers
+    reader = consumer(settings, group, group_id=group)
+    try:
+        found = reader.committed(places, timeout=timeout_s)
+        wrong = next((place.error for place in found if place.error is not None), None)
+        if wrong is not None:
+            raise translate(wrong, where)
+        return list(found)
+    except KafkaException as error:
+        # A refused group is only a time-out here; what the broker said comes as an event.
+        event = reader.poll(0)
+        raise translate((event and event.error()) or error, where) from error
+    finally:
+        reader.close()
 
 
 def session_of_brokers_s(client: AdminClient, where: str, timeout_s: float = 4) -> float | None:

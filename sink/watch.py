@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
 from ops.catalog import Catalog
-from ops.kafka import admin, answer, topic_ids
+from ops.kafka import admin, answer, committed, topic_ids
 from ops.log import logger
 from ops.settings import Settings
 from schemas.errors import ConfigError, IndexMissingError, MappingConflictError, OffsetsLostError, TidemarkError
@@ -205,8 +205,10 @@ class Watcher:
     def _refuse_if_committed(self, client: AdminClient, table: Table, topic_id: str) -> None:
         """An index that is gone is not made anew where offsets say that something was in it."""
         group = self._settings.sink_group
-        for part in committed_offsets(client, group, self._where):
-            if part.topic != table.topic or part.offset < 0:
+        partitions = client.list_topics(table.topic, timeout=_TIMEOUT_S).topics[table.topic].partitions
+        places = [TopicPartition(table.topic, number) for number in partitions]
+        for part in committed(self._settings.kafka, group, places, _TIMEOUT_S):
+            if part.offset < 0:
                 continue
             found = commit.decode(part.metadata, f"{part.topic}[{part.partition}]")
             if found.topic_id == topic_id and found.seq:
@@ -222,10 +224,3 @@ class Watcher:
         asked = client.describe_configs([resource], request_timeout=_TIMEOUT_S)[resource]
         found = answer(asked, _TIMEOUT_S, self._where)
         return int(found["delete.retention.ms"].value) / 1000
-
-
-def committed_offsets(client: AdminClient, group: str, where: str) -> list[TopicPartition]:
-    """Every committed offset of a group, with its metadata; none for a group that does not exist."""
-    request = [ConsumerGroupTopicPartitions(group)]
-    asked = client.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)[group]
-    return list(answer(asked, _TIMEOUT_S, where).topic_partitions)

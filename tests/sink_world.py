@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import ConsumerGroupDescription
 from elasticsearch import Elasticsearch
 
 from events import Source
+from ops.kafka import committed
+from ops.settings import KafkaSettings
 from runner import Pipeline, until
 from schemas.key import document_id, kafka_key, key_text
 from servers import Servers
@@ -114,8 +116,9 @@ class World:
 
     def commits(self, table: str = "shop.orders") -> dict[int, TopicPartition]:
         group = f"{self.name}-sink"
-        found = self.source.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(10)
-        return {part.partition: part for part in found.topic_partitions if part.topic == self.alias(table)}
+        places = [TopicPartition(self.alias(table), number) for number in range(self.source.partitions)]
+        settings = KafkaSettings(bootstrap_servers=self.servers.kafka.bootstrap_servers)
+        return {part.partition: part for part in committed(settings, group, places) if part.offset >= 0}
 
     def committed(self, table: str = "shop.orders") -> dict[int, int]:
         return {number: part.offset for number, part in self.commits(table).items()}

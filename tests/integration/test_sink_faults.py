@@ -109,6 +109,31 @@ def test_two_sinks_share_the_partitions_and_hand_them_over(world: World) -> None
     assert one.stop("sink") == 0
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_sinks_come_and_go_under_load(world: World, count: int) -> None:
+    world.source.partitions = 6
+    world.source.table()
+    dice = random.Random(SEED)
+    sinks = []
+    for _ in range(count):
+        sinks.append(world.sink())
+        churn(world, dice, 500)
+        until(lambda: sum(status(sink)["details"]["partitions"] for sink in sinks) == 6, "all have settled down")
+        assert all(status(sink)["details"]["partitions"] == 6 // len(sinks) for sink in sinks if 6 % len(sinks) == 0)
+    world.await_equal()
+    world.pipeline = sinks[-1]
+    for number, sink in enumerate(sinks[:-1]):
+        churn(world, dice, 300)
+        if number % 2:
+            sink.kill("sink")
+        else:
+            assert sink.stop("sink") == 0
+    churn(world, dice, 300)
+    world.await_equal()
+    assert sinks[-1].stop("sink") == 0
+
+
 def test_killed_while_partitions_leave(world: World) -> None:
     world.source.table()
     dice = random.Random(SEED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,12 +40,15 @@ class OtherWasFaster:
 
 
 class Catalog:
+    def list_topics(self, topic: str, *, timeout: float) -> Any:
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None})})
+
     def get(self, full_name: str, number: int) -> Table:
         return version(number)
 
 
 def test_an_index_that_another_sink_made_is_brought_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "committed_offsets", lambda *_: [])
+    monkeypatch.setattr(watch, "committed", lambda *_: [])
     monkeypatch.setattr(Watcher, "_retention_s", lambda *_: 1.0)
     indices: Any = OtherWasFaster()
     anything: Any = Catalog()
