@@ -27,6 +27,7 @@ soak: setup
 
 bench: setup
 	$(BIN)/python -m bench.capture $(BENCH_ARGS)
+	$(BIN)/python -m bench.sink $(BENCH_SINK_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

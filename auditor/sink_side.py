@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import TopicPartition
 
 from auditor.run_context import Context
-from ops.kafka import admin, answer
-from schemas.errors import LaggingError
+from ops.kafka import committed
+from schemas.errors import LaggingError, RefusedError
 
 _TIMEOUT_S = 15
 _POLL_S = 0.2
-_UNSEEN = (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.GROUP_ID_NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,22 +34,17 @@ class SinkSide:
         self._topic = topic
         self._topic_id = topic_id
         self._partitions = partitions
-        self._admin: AdminClient = admin(context.settings.kafka, context.client_id)
 
     def committed(self) -> dict[int, int] | None:
         """Partition -> committed offset, partitions without one absent; None if the group may not be looked at.
 
         A group that is not there, or has committed nothing, belongs to a sink that has not got anywhere yet.
         """
-        asked = ConsumerGroupTopicPartitions(self._group, [TopicPartition(self._topic, p) for p in self._partitions])
-        where = self._context.settings.kafka.bootstrap_servers
+        places = [TopicPartition(self._topic, number) for number in self._partitions]
         try:
-            futures = self._admin.list_consumer_group_offsets([asked], request_timeout=_TIMEOUT_S)
-            parts = answer(futures[self._group], _TIMEOUT_S, where, expected=_UNSEEN).topic_partitions
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                return None
-            return {}
+            parts = committed(self._context.settings.kafka, self._group, places, _TIMEOUT_S)
+        except RefusedError:
+            return None
         return {part.partition: part.offset for part in parts if part.offset >= 0 and self._is_mine(part)}
 
     def _is_mine(self, part: TopicPartition) -> bool:

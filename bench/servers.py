@@ -47,6 +47,7 @@ class Servers:
 
     mysql: Mysql
     kafka: str
+    kafka_pid: int
     pids: tuple[int, ...]
     versions: str
 
@@ -68,6 +69,7 @@ def servers(state_dir: Path, say: Report) -> Iterator[Servers]:
         yield Servers(
             mysql=Mysql(host=HOST, port=mysql.port, user=root.user, password=root.password, pid=mysql.pid),
             kafka=f"{HOST}:{kafka.port}",
+            kafka_pid=kafka.pid,
             pids=(mysql.pid, kafka.pid),
             versions=f"MySQL {mysql.version}, Kafka {kafka.version}",
         )
@@ -86,4 +88,4 @@ def _named(mysql: str, kafka: str) -> Servers:
         version = connection.get_server_info()
     finally:
         connection.close()
-    return Servers(mysql=found, kafka=kafka, pids=(), versions=f"MySQL {version}, Kafka at {kafka}")
+    return Servers(mysql=found, kafka=kafka, kafka_pid=0, pids=(), versions=f"MySQL {version}, Kafka at {kafka}")

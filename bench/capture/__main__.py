@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from typing import Any
 from bench.capture.bench import Bench, Plan
 from bench.capture.cases import CASES
 from bench.capture.report import Result, text, verdicts
+from bench.machine import machine
 from bench.servers import Servers, servers
 from cdc.source.native import MISSING
 from stack import artifacts
@@ -41,7 +41,7 @@ def main() -> int:
         for case in chosen:
             results.append(bench.run(case, int(rows.get(case.name, options.rows))))
             _write(options.out, found, plan, results)
-    sys.stdout.write(f"{_machine()}; {found.versions}\n\n{text(results)}\n")
+    sys.stdout.write(f"{machine()}; {found.versions}\n\n{text(results)}\n")
     return 0
 
 
@@ -60,7 +60,7 @@ def _options() -> argparse.Namespace:
 def _write(path: Path, found: Servers, plan: Plan, results: list[Result]) -> None:
     report: dict[str, Any] = {
         "schema": "tidemark.bench.capture/1",
-        "machine": _machine(),
+        "machine": machine(),
         "servers": found.versions,
         "debezium": artifacts.version_of("debezium", "debezium-connector-mysql"),
         "rounds": plan.rounds,
@@ -69,15 +69,6 @@ def _write(path: Path, found: Servers, plan: Plan, results: list[Result]) -> Non
         "targets": [verdict.to_json() for verdict in verdicts(results)],
     }
     path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _machine() -> str:
-    model = "unknown CPU"
-    cpus = 0
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            model, cpus = line.partition(":")[2].strip(), cpus + 1
-    return f"{cpus} CPUs ({model}), Linux {platform.release()}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":
