@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from auditor.audit import audit
 from auditor.run_context import Context
 from ops.kafka import common, consumer, producer, topic_ids
 from ops.settings import Settings
+from runner import until
 from schemas import names
 from schemas.deadletter import DeadLetter
 from schemas.document import cdc_block, document
@@ -205,6 +207,11 @@ class World:
             ]
         )
 
+    def _end(self, client: Consumer, partition: int, last: int) -> int | None:
+        """The last stable offset, once it is past `last`: markers may follow after the commit was answered."""
+        end: int = client.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=10)[1]
+        return end + 1 if end > last else None  # 0 is an end, too
+
     def commit_offsets(self, metadata: str = "") -> None:
         """Past everything that was synced, per partition: the next record's offset, or the last stable offset."""
         client: Consumer = consumer(self.settings.kafka, "world", group_id=self.settings.sink_group)
@@ -212,7 +219,8 @@ class World:
             parts = []
             for number in range(self.partitions):
                 waiting = [row.offset for row in self.rows[self.synced :] if row.partition == number]
-                end = client.get_watermark_offsets(TopicPartition(self.topic, number), timeout=10)[1]
+                last = max((row.offset for row in self.rows if row.partition == number), default=-1)
+                end = until(partial(self._end, client, number, last), "the end of the last transaction") - 1
                 parts.append(TopicPartition(self.topic, number, min(waiting, default=end), metadata))
             client.commit(offsets=parts, asynchronous=False)
         finally:

@@ -21,6 +21,7 @@ from servers import Mysql
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(280)]
 
+SMALL = {"max_batch_events": 5000}  # so that a transaction of MySQL is many of Kafka's
 _LIMIT_MB = 400
 _BLOB_BYTES = 64 << 20
 _BLOB_LIMIT_MB = 350  # three of them as text; the client and the decoder never hold more at once
@@ -75,13 +76,13 @@ def test_blobs_of_64_mb(cdc_settings: Callable[..., Settings], start, stored, my
 
 
 def test_one_transaction_of_many_rows(cdc_settings, start, stored, mysql: Mysql, table: str) -> None:
-    many_rows(cdc_settings(), start, stored, mysql, table, rows=150_000)
+    many_rows(cdc_settings(cdc=SMALL), start, stored, mysql, table, rows=150_000)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_one_transaction_of_two_million_rows(cdc_settings, start, stored, mysql: Mysql, table: str) -> None:
-    many_rows(cdc_settings(), start, stored, mysql, table, rows=2_000_000)
+    many_rows(cdc_settings(cdc=SMALL), start, stored, mysql, table, rows=2_000_000)
 
 
 def many_rows(settings: Settings, start, stored, mysql: Mysql, table: str, *, rows: int) -> None:
