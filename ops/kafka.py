@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._metadata import TopicMetadata
 
 from ops.log import logger
 from ops.settings import KafkaSettings, existing
@@ -140,6 +141,14 @@ def answer(future: Future[_Found], timeout_s: float, where: str, *, expected: Co
         raise translate(error, where) from error
 
 
+def metadata(client: AdminClient, topic: str, where: str, timeout_s: float = 15) -> TopicMetadata:
+    """What the brokers say of a topic, its `error` included. Raises a `TidemarkError` if they say nothing."""
+    try:
+        return client.list_topics(topic, timeout=timeout_s).topics[topic]
+    except KafkaException as error:
+        raise translate(error, where) from error
+
+
 def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: float = 15) -> dict[str, str]:
     """Topic -> the UUID that Kafka gave it; a topic that was deleted and made again has another one.
 
@@ -147,12 +156,9 @@ def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: flo
     """
     if not topics:
         return {}
-    try:
-        # An admin request that meets a broker that is away can end the process: librdkafka 2.16 aborts it now and then
-        # (`rd_kafka_enq_once_del_source_return: Assertion`). Asking for metadata first cannot.
-        client.list_topics(topics[0], timeout=timeout_s)
-    except KafkaException as error:
-        raise translate(error, where) from error
+    # An admin request that meets a broker that is away can end the process: librdkafka 2.16 aborts it now and then
+    # (`rd_kafka_enq_once_del_source_return: Assertion`). Asking for metadata first cannot.
+    metadata(client, topics[0], where, timeout_s)
     found: dict[str, str] = {}
     futures = client.describe_topics(TopicCollection(topics), request_timeout=timeout_s)
     for name, future in futures.items():

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ops import metrics
-from ops.kafka import answer, producer, translate
+from ops.kafka import answer, metadata, producer
 from ops.log import logger
 from ops.settings import Settings
 from schemas.deadletter import DeadLetter
@@ -59,11 +59,8 @@ def ensure_topic(admin: AdminClient, settings: Settings) -> None:
         replication_factor=kafka.replication_factor,
         config={"cleanup.policy": "compact", "max.message.bytes": str(kafka.max_event_bytes * 2)},
     )
-    try:
-        if admin.list_topics(name, timeout=_META_TIMEOUT_S).topics[name].error is None:
-            return
-    except KafkaException as error:
-        raise translate(error, where) from error
+    if metadata(admin, name, where, _META_TIMEOUT_S).error is None:
+        return
     asked = admin.create_topics([topic], request_timeout=_META_TIMEOUT_S)[name]
     with suppress(KafkaException):  # somebody else was faster; every other error is one of ours
         answer(asked, _META_TIMEOUT_S, where, expected=(KafkaError.TOPIC_ALREADY_EXISTS,))

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
 from ops.catalog import Catalog
-from ops.kafka import admin, answer, committed, topic_ids
+from ops.kafka import admin, answer, committed, metadata, topic_ids, translate
 from ops.log import logger
 from ops.settings import Settings
 from schemas.errors import ConfigError, IndexMissingError, MappingConflictError, OffsetsLostError, TidemarkError
@@ -205,8 +205,10 @@ class Watcher:
     def _refuse_if_committed(self, client: AdminClient, table: Table, topic_id: str) -> None:
         """An index that is gone is not made anew where offsets say that something was in it."""
         group = self._settings.sink_group
-        partitions = client.list_topics(table.topic, timeout=_TIMEOUT_S).topics[table.topic].partitions
-        places = [TopicPartition(table.topic, number) for number in partitions]
+        topic = metadata(client, table.topic, self._where, _TIMEOUT_S)
+        if topic.error is not None:
+            raise translate(topic.error, self._where)
+        places = [TopicPartition(table.topic, number) for number in topic.partitions]
         for part in committed(self._settings.kafka, group, places, _TIMEOUT_S):
             if part.offset < 0:
                 continue

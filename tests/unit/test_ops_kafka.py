@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,9 +55,10 @@ def test_topics_that_do_not_exist_are_absent(monkeypatch: pytest.MonkeyPatch) ->
         def __init__(self, *futures: Future[Any]) -> None:
             self.futures = futures
 
-        def list_topics(self, _topic: str, *, timeout: float) -> None:
+        def list_topics(self, topic: str, *, timeout: float) -> Any:
             if timeout == GONE_S:
                 raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            return SimpleNamespace(topics={topic: None})
 
         def describe_topics(self, _topics: Any, *, request_timeout: float) -> dict[str, Future[Any]]:
             return {f"t{number}": future for number, future in enumerate(self.futures)}

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from events import ORDERS
 from ops.settings import Settings
+from schemas.errors import UnreachableError
 from schemas.table import Table
 from sink import watch
 from sink.index import Index
@@ -41,7 +43,7 @@ class OtherWasFaster:
 
 class Catalog:
     def list_topics(self, topic: str, *, timeout: float) -> Any:
-        return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None})})
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions={0: None}, error=None)})
 
     def get(self, full_name: str, number: int) -> Table:
         return version(number)
@@ -57,3 +59,20 @@ def test_an_index_that_another_sink_made_is_brought_up_to_date(monkeypatch: pyte
     target = watcher._target(anything, anything, version(3), "uuid")
     assert (target.version, target.tried) == (3, 3)
     assert indices.followed == [2, 3]
+
+
+@pytest.mark.parametrize("gone", [KafkaException(KafkaError(KafkaError._TRANSPORT)), None])
+def test_a_broker_that_is_away_when_offsets_are_looked_for_is_asked_again(gone: KafkaException | None) -> None:
+    class Away(Catalog):
+        def list_topics(self, topic: str, *, timeout: float) -> Any:
+            if gone is not None:
+                raise gone
+            error = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)
+            return SimpleNamespace(topics={topic: SimpleNamespace(partitions={}, error=error)})
+
+    indices: Any = OtherWasFaster()
+    anything: Any = Away()
+    watcher = Watcher(Settings.model_validate({"source": {"name": "shop"}}), indices, Troubles(), Fault(), "c")
+    with pytest.raises(UnreachableError) as caught:
+        watcher._target(anything, anything, version(1), "uuid")
+    assert caught.value.retryable
