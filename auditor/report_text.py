@@ -29,6 +29,8 @@ _MEANING = {
     FindingClass.ORPHAN: "a document whose row was deleted",
     FindingClass.STALE: "a document that is older than its row's last change",
     FindingClass.FOREIGN: "a document that no row of this topic made",
+    FindingClass.TAMPERED: "a document whose _version somebody else raised",
+    FindingClass.CONTENT: "a document whose fields are not what its row's last change says",
     FindingClass.DEAD_LETTERED: "explained: Elasticsearch refused the row's last change",
 }
 
@@ -124,7 +126,7 @@ def _time(ts_ms: int) -> str:
 
 def _next(report: AuditReport) -> Iterator[str]:
     found = {kind for table in report.tables for kind, count in table.counts.items() if count}
-    if report.repair is None and found & {FindingClass.MISSING, FindingClass.ORPHAN, FindingClass.STALE}:
+    if report.repair is None and found - {FindingClass.FOREIGN, FindingClass.DEAD_LETTERED}:
         yield "`tidemark audit repair` shows what a repair would write, `--apply` writes it"
     if FindingClass.FOREIGN in found:
         yield "foreign documents are never touched: find out who writes to the index, then delete them by hand"

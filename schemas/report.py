@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from schemas.cost import Cost, KeySpace, Lag, Level
+
 # Above 2^53: browsers and jq would round a number.
 Seq = Annotated[int, BeforeValidator(int), PlainSerializer(str, return_type=str)]
 
@@ -35,6 +37,8 @@ class FindingClass(StrEnum):
     ORPHAN = "orphan"  # there, though the last event is a delete
     STALE = "stale"  # older than the last event
     FOREIGN = "foreign"  # belongs to no partition of this topic
+    TAMPERED = "tampered"  # only with --deep: `_version` is not seq + rev
+    CONTENT = "content"  # only with --deep: `_source` is not what the last event says
 
 
 class Found(_Model):
@@ -82,21 +86,12 @@ class Window(_Model):
     deleted: int
 
 
-class Cost(_Model):
-    """What the audit of a table took."""
-
-    events: int = 0
-    requests: int = 0
-    rounds: int = 0
-    response_bytes: int = 0
-    seconds: float = 0
-
-
 class TableReport(_Model):
     """One table. `reason` says why it is inconclusive.
 
     `keys`: rows that must be there; `lagging`: suspects that an event the sink has not settled yet explains;
     `counts` covers every finding, `findings` names them up to a limit and then says so in `findings_cut`.
+    `partitions`: how many the topic has; `windows` are those that were audited.
     """
 
     table: str
@@ -106,12 +101,16 @@ class TableReport(_Model):
     index: str
     status: AuditStatus
     reason: str = ""
+    partitions: int = 0
     windows: list[Window] = []
     keys: int = 0
     lagging: int = 0
     counts: dict[FindingClass, int] = {}
     findings: list[Finding] = []
     findings_cut: bool = False
+    key_space: KeySpace = KeySpace()
+    search: list[Level] = []
+    lag: Lag = Lag()
     cost: Cost = Cost()
 
 
