@@ -31,6 +31,9 @@ _MEANING = {
     FindingClass.FOREIGN: "a document that no row of this topic made",
     FindingClass.TAMPERED: "a document whose _version somebody else raised",
     FindingClass.CONTENT: "a document whose fields are not what its row's last change says",
+    FindingClass.UNPUBLISHED: "a row change that is not in the topic",
+    FindingClass.UNLOGGED: "an event of no row change",
+    FindingClass.DUPLICATE: "a row change that is in the topic more than once",
     FindingClass.DEAD_LETTERED: "explained: Elasticsearch refused the row's last change",
 }
 

@@ -38,7 +38,18 @@ class FindingClass(StrEnum):
     STALE = "stale"  # older than the last event
     FOREIGN = "foreign"  # belongs to no partition of this topic
     TAMPERED = "tampered"  # only with --deep: `_version` is not seq + rev
-    CONTENT = "content"  # only with --deep: `_source` is not what the last event says
+    CONTENT = "content"  # with --deep: `_source` is not what the last event says; against MySQL: not what the row says
+    UNPUBLISHED = "unpublished"  # against the binlog: a row change that is not in the topic
+    UNLOGGED = "unlogged"  # against the binlog: an event of no row change
+    DUPLICATE = "duplicate"  # against the binlog: a row change that is in the topic more than once
+
+
+class Against(StrEnum):
+    """What was compared with what: the index with its topic, the index with MySQL, the topic with the binlog."""
+
+    TOPIC = "topic"
+    MYSQL = "mysql"
+    BINLOG = "binlog"
 
 
 class Found(_Model):
@@ -64,8 +75,29 @@ class Expected(_Model):
     commit_ts_ms: int
 
 
+class Differs(_Model):
+    """One field of a document. The values are JSON, cut to some length; null where the field is absent."""
+
+    field: str
+    expected: str | None
+    found: str | None
+
+
+class RowChange(_Model):
+    """Where a row change stands in the binlog. `row`: its ordinal in the rows event; `gtid` empty without GTIDs."""
+
+    gtid: str
+    file: str
+    pos: int
+    row: int
+    op: str
+
+
 class Finding(_Model):
-    """One document whose presence, version or place differs. `document`: `<database>.<table>/<_id>`."""
+    """One document whose presence, version, place or content differs. `document`: `<database>.<table>/<_id>`.
+
+    `differs`: the fields, for `content` and `tampered`; `change`: of an audit against the binlog.
+    """
 
     class_: FindingClass = Field(alias="class")
     table: str
@@ -74,6 +106,8 @@ class Finding(_Model):
     key: str
     expected: Expected | None
     found: Found | None
+    differs: list[Differs] = []
+    change: RowChange | None = None
 
 
 class Window(_Model):
@@ -91,7 +125,8 @@ class TableReport(_Model):
 
     `keys`: rows that must be there; `lagging`: suspects that an event the sink has not settled yet explains;
     `counts` covers every finding, `findings` names them up to a limit and then says so in `findings_cut`.
-    `partitions`: how many the topic has; `windows` are those that were audited.
+    `partitions`: how many the topic has; `windows` are those that were audited. `deep`: whether every document was
+    read, its `_version` and its fields.
     """
 
     table: str
@@ -101,6 +136,7 @@ class TableReport(_Model):
     index: str
     status: AuditStatus
     reason: str = ""
+    deep: bool = False
     partitions: int = 0
     windows: list[Window] = []
     keys: int = 0
@@ -163,6 +199,7 @@ class AuditReport(_Model):
     format: Literal[1] = 1
     id: str
     name: str
+    against: Against = Against.TOPIC
     status: AuditStatus
     reason: str = ""
     started: datetime
