@@ -271,6 +271,10 @@ def found(report: AuditReport) -> dict[str, list[str]]:
     return {kind: sorted(ids) for kind, ids in made.items()}
 
 
+def ids(count: int, start: int = 0) -> list[str]:
+    return [str(number) for number in range(start, start + count)]
+
+
 def kinds(report: AuditReport) -> set[FindingClass]:
     return {finding.class_ for finding in report.findings()}
 

@@ -1,0 +1,117 @@
+"""An audit that checked nothing, or could not finish, is not green."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from auditing import World, found, ids
+from auditor import requests
+from schemas.errors import UnreachableError
+from schemas.report import AuditStatus
+
+pytestmark = pytest.mark.stack
+
+MakeWorld = Callable[..., World]
+
+
+def test_an_audit_of_nothing_is_not_green(make_world: MakeWorld) -> None:
+    world = make_world()
+    report = world.audit()
+    assert report.status is AuditStatus.INCONCLUSIVE
+    assert "nothing was checked" in report.reason
+    world.overwrite("x", {"text": "who wrote this?"})
+    assert found(world.audit()) == {"foreign": ["x"]}
+    world.remove("x")
+    world.put("1")
+    world.drop("1")
+    world.sync()
+    assert world.audit().status is AuditStatus.CLEAN  # that it is absent was checked
+
+
+def test_an_empty_table_beside_others_is_not_red(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.put("1")
+    world.sync()
+    make_world(table="empty")
+    report = world.audit()
+    assert report.status is AuditStatus.CLEAN
+    assert [table.table for table in report.tables] == ["shop.empty", "shop.things"]
+    assert [table.table for table in world.audit("shop.th*").tables] == ["shop.things"]
+    assert world.audit("shop.empty").status is AuditStatus.INCONCLUSIVE
+
+
+def test_one_unproven_table_does_not_hide_anothers_findings(make_world: MakeWorld) -> None:
+    world = make_world(audit={"wait_s": 0.3})
+    world.put("1", "2")
+    world.sync()
+    behind = make_world(table="behind", audit={"wait_s": 0.3})
+    behind.put("1")
+    behind.sync()
+    behind.put("2")
+    assert world.audit().status is AuditStatus.INCONCLUSIVE
+    world.remove("2")
+    report = world.audit()
+    assert report.status is AuditStatus.FINDINGS
+    assert found(report) == {"missing": ["2"]}
+
+
+@pytest.mark.parametrize("harm", ["index", "topic", "two", "mapping", "shard"])
+def test_what_cannot_be_audited_is_inconclusive(make_world: MakeWorld, harm: str) -> None:
+    world = make_world(patience_s=2)
+    world.put(*ids(20))
+    world.sync()
+    extra = f"{world.alias}.x"
+    if harm == "index":
+        world.es.indices.delete(index=world.index)
+    if harm == "topic":
+        world._admin.delete_topics([world.topic])[world.topic].result(10)
+    if harm == "two":
+        world.es.indices.create(index=extra, aliases={world.alias: {}})
+    if harm == "mapping":
+        world.es.indices.delete(index=world.index)
+        world.es.indices.create(index=world.index, aliases={world.alias: {}})  # Elasticsearch will guess
+        world.es.index(index=world.index, id="1", document=world.rows[0].source(world.topic_id), refresh=True)
+    if harm == "shard":
+        world.es.indices.delete(index=world.index)
+        world.make_index(one_shard_only=True)
+    try:
+        report = world.audit()
+        assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
+        assert report.reason.startswith("shop.things: ")
+    finally:
+        world.es.options(ignore_status=404).indices.delete(index=extra)
+
+
+@pytest.mark.parametrize("removed", [["7"], []])
+def test_a_topic_that_is_made_anew_on_the_way_leaves_it_inconclusive(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, removed: list[str]
+) -> None:
+    world = make_world()
+    world.put(*ids(20))
+    world.sync()
+    world.remove(*removed)
+    monkeypatch.setattr("auditor.table_audit.topic_ids", lambda *_: {world.topic: "another"})
+    report = world.audit()
+    assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
+
+
+def test_a_server_lost_on_the_way_leaves_it_inconclusive(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(patience_s=0.5)
+    world.put(*ids(200))
+    world.sync()
+    world.remove("7")
+    real = requests.Requests._once
+
+    def failing(self: requests.Requests, call: Callable[[], Any]) -> Any:
+        if self.count >= 5:
+            raise UnreachableError("gone")
+        return real(self, call)
+
+    monkeypatch.setattr(requests.Requests, "_once", failing)
+    report = world.audit()
+    assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
