@@ -104,6 +104,12 @@ class Expected:
         """Keys whose document must be there."""
         return self._total
 
+    @property
+    def newest_ts_ms(self) -> int | None:
+        """Commit time of the newest event; None if there is none."""
+        [(newest,)] = self._store.run("SELECT max(ts_ms) FROM last")
+        return None if newest is None else int(newest)
+
     def size(self, partition: int) -> int:
         """Keys of one partition whose document must be there."""
         return self._root(partition).size

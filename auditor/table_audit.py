@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from elasticsearch import Elasticsearch
 
-from auditor import findings, index, leaf
+from auditor import findings, index, key_space, leaf
 from auditor.confirm import CHUNK, Confirm
 from auditor.dead_letters import DeadLetters
 from auditor.elastic_side import ElasticSide
@@ -28,8 +28,9 @@ from auditor.topic import Topic
 from auditor.window import Windows, windows
 from ops.kafka import admin, topic_ids
 from ops.log import logger
+from schemas.cost import Cost, Lag, Level
 from schemas.errors import InconclusiveError, LaggingError, TidemarkError
-from schemas.report import AuditStatus, Cost, Finding, FindingClass, TableReport, Window
+from schemas.report import AuditStatus, Finding, FindingClass, TableReport, Window
 
 FINDINGS_LIMIT = 20_000
 _LEAVES_A_LIST = 64
@@ -64,7 +65,10 @@ class TableAudit:
         self._findings: list[Finding] = []
         self._lagging = 0
         self._events = 0
-        self._rounds = 0
+        self._levels: list[Level] = []
+        self._cells = key_space.Cells()
+        self._lag = Lag()
+        self._took_s: dict[str, float] = {}
         self._reason = ""
 
     def run(self) -> TableReport:
@@ -90,7 +94,8 @@ class TableAudit:
         if subject.topic_id is None or not self._windows.parts:
             raise InconclusiveError(f"there is no topic {subject.topic}", hint="Is `tidemark cdc run` running?")
         store = stack.enter_context(Store(context.settings.audit.memory))
-        expected = self._read(topic, store)
+        with self._timed("read_s"):
+            expected = self._read(topic, store)
         if self._index is None:
             if expected.keys:
                 raise InconclusiveError(f"there is no index {subject.alias}", hint="Is `tidemark sink run` running?")
@@ -100,11 +105,21 @@ class TableAudit:
         suspects = Suspects(store)
         ends = partial(topic.ends, self._windows.partitions)
         side = ElasticSide(self._client, self._requests, self._index, subject.topic_id, self._windows, ends=ends)
-        with side:
+        with self._timed("search_s"), side:
             self._search(expected, side, suspects)
         if suspects.seal():
+            self._cells = key_space.Cells(key_space.sample(store))
             later = Later(store, topic, self._windows.highs, expected.barriers.values())
-            self._confirm(suspects, self._judge(stack, later, sink, settled))
+            with self._timed("judge_s"):
+                self._confirm(suspects, self._judge(stack, later, sink, settled))
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._took_s[name] = round(time.monotonic() - started, 3)
 
     def _check_topic(self) -> None:
         """What was found about a topic that was made anew meanwhile is about nothing, also if it was nothing."""
@@ -125,14 +140,25 @@ class TableAudit:
         return expected
 
     def _wait(self, sink: SinkSide, expected: Expected) -> Settled:
+        started = time.monotonic()
+        behind = self._behind(sink.committed())
         try:
             return sink.wait(expected.last_read, self._windows.highs)
         except LaggingError:
             self._lagging = expected.from_offsets(sink.committed() or {})
             raise
+        finally:
+            waited_s = round(time.monotonic() - started, 3)
+            self._lag = Lag(records=behind, waited_s=waited_s, newest_ts_ms=expected.newest_ts_ms)
+
+    def _behind(self, committed: Mapping[int, int] | None) -> int | None:
+        """Offsets between the sink's commits and the windows' ends; None if its group may not be looked at."""
+        if committed is None:
+            return None
+        return sum(max(0, part.high - max(part.low, committed.get(part.partition, 0))) for part in self._windows.parts)
 
     def _search(self, expected: Expected, side: ElasticSide, suspects: Suspects) -> None:
-        sides = _Sides(expected, side)
+        sides = _Sides(expected, side, self._requests)
         small: list[Range] = []
         for dirty in search(sides, expected.roots, leaf_keys=self._context.settings.audit.leaf_keys):
             if dirty.empty:
@@ -151,7 +177,7 @@ class TableAudit:
             _add(suspects, (doc.id for doc in side.foreign()))
         if side.beyond_count:
             _add(suspects, (doc.id for doc in side.beyond()))
-        self._rounds = sides.rounds
+        self._levels = sides.levels
 
     def _judge(self, stack: ExitStack, later: Later, sink: SinkSide, settled: Settled) -> Confirm:
         assert self._index is not None  # noqa: S101  _prove has looked
@@ -173,8 +199,10 @@ class TableAudit:
             if case.verdict.kind is None:
                 continue
             self._counts[case.verdict.kind] += 1
+            made = findings.finding(self._subject.table, case)
+            self._cells.mark(made.class_, made.key)
             if len(self._findings) < FINDINGS_LIMIT:
-                self._findings.append(findings.finding(self._subject.table, case))
+                self._findings.append(made)
 
     def _report(self, seconds: float) -> TableReport:
         subject, expected = self._subject, self._expected
@@ -188,6 +216,7 @@ class TableAudit:
             index=self._index.name if self._index else "",
             status=AuditStatus.FINDINGS if red else gray,
             reason=self._reason,
+            partitions=len(self._windows.parts),
             windows=[
                 Window(partition=part.partition, low=part.low, high=part.high, **self._keys(part.partition))
                 for part in self._windows.parts
@@ -197,12 +226,16 @@ class TableAudit:
             counts=dict(self._counts),
             findings=sorted(self._findings, key=lambda finding: finding.document),
             findings_cut=sum(self._counts.values()) > len(self._findings),
+            key_space=self._cells.report(),
+            search=self._levels,
+            lag=self._lag,
             cost=Cost(
                 events=self._events,
                 requests=self._requests.count,
-                rounds=self._rounds,
+                rounds=len(self._levels),
                 response_bytes=self._requests.response_bytes,
                 seconds=round(seconds, 3),
+                **self._took_s,
             ),
         )
 
@@ -213,19 +246,31 @@ class TableAudit:
 
 
 class _Sides:
-    """Topic and index, as the search asks for them."""
+    """Topic and index, as the search asks for them; what each round was."""
 
-    def __init__(self, expected: Expected, side: ElasticSide) -> None:
+    def __init__(self, expected: Expected, side: ElasticSide, requests: Requests) -> None:
         self._expected = expected
         self._side = side
-        self.rounds = 0
+        self._requests = requests
+        self._wanted: Sequence[Total] = ()
+        self.levels: list[Level] = []
 
     def expected(self, ranges: Sequence[Range]) -> Sequence[Total]:
-        return self._expected.totals(ranges)
+        self._wanted = self._expected.totals(ranges)
+        return self._wanted
 
     def indexed(self, ranges: Sequence[Range]) -> Sequence[Total]:
-        self.rounds += 1
-        return self._side.totals(self._expected.bounds(ranges))
+        started, asked = time.monotonic(), self._requests.count
+        found = self._side.totals(self._expected.bounds(ranges))
+        level = Level(
+            ranges=len(ranges),
+            dirty=sum(one != other for one, other in zip(self._wanted, found, strict=True)),
+            keys=sum(part.size for part in ranges),
+            requests=self._requests.count - asked,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        self.levels.append(level)
+        return found
 
 
 def _list(expected: Expected, side: ElasticSide, suspects: Suspects, ranges: Sequence[Range]) -> None:
