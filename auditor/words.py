@@ -1,0 +1,117 @@
+"""What a report says in sentences, on a terminal and on a page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+
+from auditor.findings import RED
+from ops.log import clean
+from schemas.report import AuditReport, AuditStatus, Expected, FindingClass, Found, TableReport
+
+MEANING = {
+    FindingClass.MISSING: "a row whose document is not there",
+    FindingClass.ORPHAN: "a document whose row was deleted",
+    FindingClass.STALE: "a document that is older than its row's last change",
+    FindingClass.FOREIGN: "a document that no row of this topic made",
+    FindingClass.TAMPERED: "a document whose _version somebody else raised",
+    FindingClass.CONTENT: "a document whose fields are not what its row's last change says",
+    FindingClass.UNPUBLISHED: "a row change that is not in the topic",
+    FindingClass.UNLOGGED: "an event of no row change",
+    FindingClass.DUPLICATE: "a row change that is in the topic more than once",
+    FindingClass.DEAD_LETTERED: "explained: Elasticsearch refused the row's last change",
+}
+REPAIRABLE = (
+    FindingClass.MISSING,
+    FindingClass.ORPHAN,
+    FindingClass.STALE,
+    FindingClass.TAMPERED,
+    FindingClass.CONTENT,
+)
+
+
+def headline(report: AuditReport) -> str:
+    """The verdict in one line."""
+    wrong = sum(count for table in report.tables for kind, count in table.counts.items() if kind in RED)
+    keys = sum(table.keys for table in report.tables)
+    return {
+        AuditStatus.CLEAN: f"CLEAN: {keys:,} documents are as the topics say",
+        AuditStatus.FINDINGS: f"FINDINGS: {wrong:,} documents are wrong, of {keys:,} that should be there",
+        AuditStatus.INCONCLUSIVE: f"INCONCLUSIVE: {clean(report.reason)}",
+    }[report.status]
+
+
+def about(report: AuditReport) -> str:
+    """Which audit this is."""
+    took_s = (report.finished - report.started).total_seconds()
+    return f"audit {report.id} of `{clean(report.name)}`, {report.finished:%Y-%m-%d %H:%M:%S} UTC, {took_s:.1f} s"
+
+
+def part(table: TableReport) -> str:
+    """Which partitions were audited, if not all; else empty."""
+    audited = [window.partition for window in table.windows]
+    if len(audited) >= table.partitions:
+        return ""
+    return f"only partitions {ranges(audited) or 'none'} of {table.partitions}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """`0-2, 5` for 0, 1, 2, 5."""
+    runs = [list(run) for _, run in groupby(enumerate(sorted(set(numbers))), key=lambda item: item[1] - item[0])]
+    ends = [(run[0][1], run[-1][1]) for run in runs]
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ends)
+
+
+def should(expected: Expected | None) -> str:
+    """What should be there."""
+    if expected is None:
+        return "absent (the topic knows nothing of it)"
+    at = f"partition {expected.partition} offset {expected.offset}, committed {moment(expected.commit_ts_ms)}"
+    if expected.op in ("d", "t"):
+        return f"absent since {at}"
+    return f"the change at {at}"
+
+
+def holds(found: Found | None) -> str:
+    """What is there."""
+    if found is None:
+        return "absent"
+    if found.offset is None:
+        return f"without a _cdc of ours (_version {found.version})"
+    return f"the change at partition {found.partition} offset {found.offset} (_version {found.version})"
+
+
+def moment(ts_ms: int) -> str:
+    return f"{datetime.fromtimestamp(ts_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def size(count: float) -> str:
+    """Bytes for a person."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GiB"
+
+
+def advice(report: AuditReport) -> Iterator[str]:
+    """What to do next."""
+    found = {kind for table in report.tables for kind, count in table.counts.items() if count}
+    if report.repair is None and found & set(REPAIRABLE):
+        yield "`tidemark audit repair` shows what a repair would write, `--apply` writes it"
+    if FindingClass.FOREIGN in found:
+        yield "foreign documents are never touched: find out who writes to the index, then delete them by hand"
+    if FindingClass.DEAD_LETTERED in found:
+        yield "read the reasons in the dead-letter topic; a later good change of such a row heals it"
+    if report.status is AuditStatus.INCONCLUSIVE:
+        yield "mend the reason above and run the audit again: nothing is proven until then"
+    elif any(table.reason for table in report.tables):
+        yield "a table's audit came to no end: run it again when its reason is mended"
+    if any(part(table) for table in report.tables):
+        yield "`tidemark audit report --merge A.json B.json` puts the parts of a shared-out audit together"
+
+
+def kinds(tables: Sequence[TableReport]) -> list[FindingClass]:
+    """The classes that were found, in the order of their definition."""
+    return [kind for kind in FindingClass if any(table.counts.get(kind) for table in tables)]
