@@ -17,7 +17,7 @@ class Log:
 
     `last`: the last operation below it, so the state that must have been reached; `pending`: operations at or past it,
     which may or may not be applied; `barriers`: every barrier read; `settled`: partition -> the sink's position.
-    `lower`: partition -> offset below which the log cannot judge a document.
+    `lower`: partition -> offset below which the log cannot judge a document; `others`: partitions that were not read.
     `dead_letters`: seqs of the table's events that Elasticsearch refused.
     """
 
@@ -27,6 +27,7 @@ class Log:
     barriers: Sequence[Barrier] = ()
     settled: Mapping[int, int] = field(default_factory=dict)
     lower: Mapping[int, int] = field(default_factory=dict)
+    others: frozenset[int] = frozenset()
     dead_letters: frozenset[int] | set[int] = frozenset()
 
     def must(self) -> Op | None:
@@ -81,9 +82,17 @@ def judge(log: Log, doc: Doc | None) -> Verdict:
         return Verdict(None, must)
     if any(doc.shows(op, log.topic_id) for op in log.pending):
         return Verdict(None, must, in_flight=True)
+    if _is_of_others(log, must, doc):
+        return Verdict(None, must)
     if must is None:
         return _unknown(log, doc)
     return Verdict(_explained(log, must) or (FindingClass.STALE if must.present else FindingClass.ORPHAN), must)
+
+
+def _is_of_others(log: Log, must: Op | None, doc: Doc) -> bool:
+    """True if it shows a later event of a partition that somebody else audits: theirs to judge."""
+    theirs = doc.topic_id == log.topic_id and doc.at_home and doc.partition in log.others
+    return theirs and doc.seq is not None and (must is None or doc.seq > must.seq)
 
 
 def _absent(log: Log, must: Op | None) -> Verdict:

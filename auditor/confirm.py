@@ -37,6 +37,7 @@ class Confirm:
         letters: DeadLetters,
         settled: Settled,
         lower: Mapping[int, int],
+        others: frozenset[int] = frozenset(),
     ) -> None:
         self._topic_id = topic_id
         self._later = later
@@ -45,6 +46,7 @@ class Confirm:
         self._letters = letters
         self._settled = settled
         self._lower = lower
+        self._others = others
 
     def cases(self, chunks: Iterable[Sequence[Suspect]]) -> Iterator[Case]:
         """Judge every suspect, those that turn out right included."""
@@ -69,6 +71,7 @@ class Confirm:
                 barriers=self._later.barriers,
                 settled=self._settled.offsets,
                 lower=self._lower,
+                others=self._others,
                 dead_letters=letters,
             )
             doc = docs.get(suspect.id)

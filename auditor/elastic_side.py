@@ -83,7 +83,7 @@ class ElasticSide:
         return queries.read_sums(answer["aggregations"]["ranges"])
 
     def _first_sums(self, ranges: Sequence[Bounds]) -> list[Total]:
-        partitions = self._windows.partitions
+        partitions = range(self._windows.count)
         owned = {
             "filter": queries.owned(self._topic_id, partitions),
             "aggs": {"ranges": queries.sums(ranges, self._windows)},
@@ -109,7 +109,7 @@ class ElasticSide:
 
     def foreign(self) -> Iterator[Doc]:
         """The documents that belong to no partition of the topic."""
-        yield from self._pages(queries.foreign(self._topic_id, self._windows.partitions), [{"_shard_doc": "asc"}])
+        yield from self._pages(queries.foreign(self._topic_id, range(self._windows.count)), [{"_shard_doc": "asc"}])
 
     def beyond(self) -> Iterator[Doc]:
         """The documents that show an event which the topic does not have yet."""

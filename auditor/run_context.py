@@ -20,9 +20,10 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One run. `beat` tells a service's health that the audit moves on."""
+    """One run. `partitions`: only these of each topic; `beat` tells a service's health that the audit moves on."""
 
     settings: Settings
+    partitions: frozenset[int] | None = None
     stop: Stop = field(default_factory=Stop)
     beat: Callable[[], None] = _nothing
 

@@ -59,7 +59,7 @@ class TableAudit:
         self._subject = subject
         self._requests = Requests(context)
         self._index: index.Index | None = None
-        self._windows = Windows(parts=())
+        self._windows = Windows(parts=(), count=0)
         self._expected: Expected | None = None
         self._counts: Counter[FindingClass] = Counter()
         self._findings: list[Finding] = []
@@ -90,9 +90,11 @@ class TableAudit:
         subject, context = self._subject, self._context
         self._index = index.find(self._requests, self._client, subject.alias)
         topic = stack.enter_context(Topic(context, subject.topic))
-        self._windows = windows(topic)
-        if subject.topic_id is None or not self._windows.parts:
+        self._windows = windows(topic, context.partitions)
+        if subject.topic_id is None or not self._windows.count:
             raise InconclusiveError(f"there is no topic {subject.topic}", hint="Is `tidemark cdc run` running?")
+        if not self._windows.parts:
+            return  # the topic has none of the partitions that were asked for
         store = stack.enter_context(Store(context.settings.audit.memory))
         with self._timed("read_s"):
             expected = self._read(topic, store)
@@ -173,7 +175,7 @@ class TableAudit:
         if not self._windows.complete:
             for keys in expected.gone(_GONE_A_REQUEST):
                 _add(suspects, (doc.id for doc in side.with_keys(keys)))
-        if side.foreign_count:
+        if side.foreign_count and 0 in self._windows.partitions:  # of several audits of one topic, one names them
             _add(suspects, (doc.id for doc in side.foreign()))
         if side.beyond_count:
             _add(suspects, (doc.id for doc in side.beyond()))
@@ -191,6 +193,7 @@ class TableAudit:
             letters=letters,
             settled=settled,
             lower=self._windows.lowers,
+            others=self._windows.others,
         )
 
     def _confirm(self, suspects: Suspects, confirm: Confirm) -> None:
@@ -216,7 +219,7 @@ class TableAudit:
             index=self._index.name if self._index else "",
             status=AuditStatus.FINDINGS if red else gray,
             reason=self._reason,
-            partitions=len(self._windows.parts),
+            partitions=self._windows.count,
             windows=[
                 Window(partition=part.partition, low=part.low, high=part.high, **self._keys(part.partition))
                 for part in self._windows.parts

@@ -89,6 +89,7 @@ class TableRepair:
             letters=letters,
             settled=Settled(offsets=highs, seen=True),
             lower={window.partition: window.low for window in self._report.windows if window.low},
+            others=frozenset(range(self._report.partitions)) - highs.keys(),
         )
 
     def mend(self, findings: Sequence[Finding], *, apply: bool) -> list[Repair]:

@@ -10,9 +10,10 @@ from schemas.watermark import Watermark
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """`[low, high)` of every partition of one topic."""
+    """`[low, high)` of the partitions of one topic that are audited; `count`: how many it has."""
 
     parts: tuple[Watermark, ...]
+    count: int
 
     @property
     def complete(self) -> bool:
@@ -44,10 +45,22 @@ class Windows:
         return {window.partition: window.high for window in self.parts}
 
     @property
+    def whole(self) -> bool:
+        """True if every partition is audited."""
+        return len(self.parts) == self.count
+
+    @property
+    def others(self) -> frozenset[int]:
+        """The topic's partitions that somebody else audits."""
+        return frozenset(range(self.count)) - set(self.partitions)
+
+    @property
     def partitions(self) -> tuple[int, ...]:
         return tuple(window.partition for window in self.parts)
 
 
-def windows(topic: Topic) -> Windows:
-    """All that is retained and committed now; no parts if the topic does not exist."""
-    return Windows(parts=tuple(topic.watermark(partition) for partition in topic.partitions()))
+def windows(topic: Topic, only: frozenset[int] | None = None) -> Windows:
+    """All that is retained and committed now, of all partitions or of some; a count of 0 if there is no topic."""
+    there = topic.partitions()
+    audited = [partition for partition in there if only is None or partition in only]
+    return Windows(parts=tuple(topic.watermark(partition) for partition in audited), count=len(there))

@@ -11,7 +11,7 @@ from schemas.cost import Cost, Lag, Level
 from schemas.report import AuditReport, AuditStatus, Finding, FindingClass, TableReport, Window
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-HOSTILE = '"><script>alert(1)</script>\'`{{7*7}}\x1b[31m\u202egnp.exe\u2028</title></style><img src=x onerror=alert(2)>'
+HOSTILE = "\"><script>alert(1)</script>'`{{7*7}}\x1b[31m\u202egnp.exe\u2028</title></style><img src=x onerror=alert(2)>"
 
 
 def finding(kind: str, key: str, *, table: str = "s.t", partition: int = 0, offset: int = 5, op: str = "u") -> Finding:

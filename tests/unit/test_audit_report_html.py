@@ -98,7 +98,7 @@ def test_only_what_is_clean_is_green(made, status: str) -> None:
     page = Page(to_html(made))
     badges = [tag["class"] for tag in page.of("span") if "badge" in (tag.get("class") or "")]
     assert badges[0] == f"badge {status}"
-    assert page.text.lstrip().startswith(f"{status} – audit")
+    assert page.text.lstrip().startswith(f"{status}: audit")
     assert ("CLEAN" in page.text) == (status == "clean")
     for one in made.tables:
         assert one.reason in page.text
