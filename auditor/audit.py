@@ -19,6 +19,7 @@ from ops.catalog import Catalog
 from ops.kafka import admin, topic_ids
 from ops.log import logger
 from ops.settings import Settings
+from ops.shapes import Shapes
 from schemas import names
 from schemas.errors import UsageError
 from schemas.report import AuditReport, AuditStatus, FindingClass, TableReport
@@ -61,6 +62,7 @@ def find_subjects(context: Context, wanted: Sequence[str] = ()) -> list[Subject]
     with Catalog(settings, context.client_id) as catalog:
         catalog.refresh()
         tables = _choose(catalog.latest, wanted)
+    shapes = Shapes(settings.sink)
     topics = [table.topic for table in tables]
     ids = topic_ids(admin(settings.kafka, context.client_id), topics, settings.kafka.bootstrap_servers)
     return [
@@ -69,6 +71,7 @@ def find_subjects(context: Context, wanted: Sequence[str] = ()) -> list[Subject]
             topic=table.topic,
             topic_id=ids.get(table.topic),
             alias=alias_of(settings, table),
+            shape=shapes.of(table),
         )
         for table in tables
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from auditor.doc import Doc
-from schemas.document import REV_LIMIT, cdc_block, document
+from schemas.document import REV_LIMIT, cdc_block
 
 _CURRENT = re.compile(r"current version \[(\d+)\]")
 
@@ -19,15 +19,17 @@ _CURRENT = re.compile(r"current version \[(\d+)\]")
 class Change:
     """`seq` + `rev` is the version to write; `seq` None: deleted only if the document is still `seen`.
 
-    `after`: the row to index, None to delete; `block`: the `_cdc` fields of it, without rev.
+    `fields`: of the document to index, None to delete; `block`: the `_cdc` fields of it, without rev. `routing`: what
+    goes with the `id`, if anything does.
     """
 
     id: str
     seq: int | None
     rev: int = 1
-    after: Mapping[str, Any] | None = None
+    fields: Mapping[str, Any] | None = None
     block: Mapping[str, Any] | None = None
     seen: Doc | None = None
+    routing: str | None = None
 
     @property
     def version(self) -> int | None:
@@ -45,13 +47,15 @@ class Change:
     def lines(self, index: str) -> bytes:
         """Its lines of a bulk request."""
         target: dict[str, Any] = {"_index": index, "_id": self.id}
+        if self.routing is not None:
+            target["routing"] = self.routing
         if self.seq is None and self.seen is not None:
             target |= {"if_seq_no": self.seen.seq_no, "if_primary_term": self.seen.primary_term}
         else:
             target |= {"version": self.version, "version_type": "external"}
-        if self.after is None or self.block is None:
+        if self.fields is None or self.block is None:
             return _line({"delete": target})
-        return _line({"index": target}) + _line(document(self.after, cdc_block(**self.block, rev=self.rev)))
+        return _line({"index": target}) + _line({**self.fields, "_cdc": cdc_block(**self.block, rev=self.rev)})
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ class Doc:
     """One document. A field of `_cdc` that is absent or of another type is None; versions are 0 in lists."""
 
     id: str
+    routing: str | None = None
     version: int = 0
     seq_no: int = 0
     primary_term: int = 0
@@ -41,6 +42,7 @@ class Doc:
         }
         return cls(
             id=hit["_id"],
+            routing=hit.get("_routing"),
             version=hit.get("_version", 0),
             seq_no=hit.get("_seq_no", 0),
             primary_term=hit.get("_primary_term", 0),

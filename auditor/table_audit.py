@@ -31,6 +31,7 @@ from ops.log import logger
 from schemas.cost import Cost, Lag, Level
 from schemas.errors import InconclusiveError, LaggingError, TidemarkError
 from schemas.report import AuditStatus, Finding, FindingClass, TableReport, Window
+from schemas.shape import PLAIN, Shape
 
 FINDINGS_LIMIT = 20_000
 _LEAVES_A_LIST = 64
@@ -42,12 +43,16 @@ _log = logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is audited: `database.table`, its topic (and that topic's id, None if there is none), its alias."""
+    """What is audited: `database.table`, its topic (and that topic's id, None if there is none), its alias.
+
+    `shape`: of its documents.
+    """
 
     table: str
     topic: str
     topic_id: str | None
     alias: str
+    shape: Shape = PLAIN
 
 
 class TableAudit:
@@ -89,7 +94,7 @@ class TableAudit:
     def _prove(self, stack: ExitStack) -> None:
         subject, context = self._subject, self._context
         self._index = index.find(self._requests, self._client, subject.alias)
-        topic = stack.enter_context(Topic(context, subject.topic))
+        topic = stack.enter_context(Topic(context, subject.topic, subject.shape))
         self._windows = windows(topic, context.partitions)
         if subject.topic_id is None or not self._windows.count:
             raise InconclusiveError(f"there is no topic {subject.topic}", hint="Is `tidemark cdc run` running?")
@@ -188,7 +193,7 @@ class TableAudit:
         return Confirm(
             topic_id=self._subject.topic_id or "",
             later=later,
-            realtime=Realtime(self._client, self._requests, self._index.name),
+            realtime=Realtime(self._client, self._requests, self._index.name, self._subject.shape),
             sink=sink,
             letters=letters,
             settled=settled,

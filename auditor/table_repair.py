@@ -47,7 +47,7 @@ class TableRepair:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._topic = stack.enter_context(Topic(self._context, self._subject.topic))
+            self._topic = stack.enter_context(Topic(self._context, self._subject.topic, self._subject.shape))
             self._check()
             self._confirm = self._judge(stack, stack.enter_context(Store(self._context.settings.audit.memory)))
             self._stack = stack.pop_all()
@@ -84,7 +84,7 @@ class TableRepair:
         return Confirm(
             topic_id=self._report.topic_id,
             later=Later(store, self._topic, highs, ()),
-            realtime=Realtime(self._client, self._requests, self._report.index),
+            realtime=Realtime(self._client, self._requests, self._report.index, self._subject.shape),
             sink=SinkSide(self._context, self._subject.topic, self._report.topic_id, list(highs)),
             letters=letters,
             settled=Settled(offsets=highs, seen=True),
@@ -134,7 +134,7 @@ class TableRepair:
             if must is not None and must.present:
                 to_index[must.partition, must.offset] = case
             else:
-                yield _delete(case, must)
+                yield _delete(case, must, self._routing(case))
         for event in events(self._topic, to_index):
             case = to_index[event.partition, event.offset]
             block = {
@@ -145,17 +145,26 @@ class TableRepair:
                 "seq": event.envelope["source"]["seq"],
                 "ts_ms": event.envelope["source"]["ts_ms"],
             }
-            change = Change(id=case.id, seq=block["seq"], after=event.envelope["after"], block=block)
+            change = Change(
+                id=case.id,
+                seq=block["seq"],
+                fields=self._subject.shape.fields(event.envelope),
+                block=block,
+                routing=self._routing(case),
+            )
             yield change.over(case.doc.version) if case.doc else change
+
+    def _routing(self, case: Case) -> str | None:
+        return case.doc.routing if case.doc else self._subject.shape.routing(case.id)
 
 
 _MENDABLE = (FindingClass.MISSING, FindingClass.ORPHAN, FindingClass.STALE)
 
 
-def _delete(case: Case, must: Op | None) -> Change:
+def _delete(case: Case, must: Op | None, routing: str | None) -> Change:
     if must is None or case.doc is None:
-        return Change(id=case.id, seq=None, seen=case.doc)
-    return Change(id=case.id, seq=must.seq).over(case.doc.version)
+        return Change(id=case.id, seq=None, seen=case.doc, routing=routing)
+    return Change(id=case.id, seq=must.seq, routing=routing).over(case.doc.version)
 
 
 def _last(finding: Finding) -> Op | None:

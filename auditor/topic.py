@@ -13,6 +13,7 @@ from auditor.run_context import Context
 from ops.kafka import consumer, translate
 from schemas.errors import PartialAnswerError, TidemarkError, UnreachableError
 from schemas.record import Kind, read
+from schemas.shape import PLAIN, Shape
 from schemas.watermark import Watermark
 
 _META_TIMEOUT_S = 15
@@ -23,9 +24,10 @@ _BATCH = 2000
 class Topic:
     """One topic and one consumer. Not for several threads at once."""
 
-    def __init__(self, context: Context, name: str) -> None:
+    def __init__(self, context: Context, name: str, shape: Shape = PLAIN) -> None:
         self.name = name
         self.events = 0
+        self._shape = shape
         self._context = context
         self._where = context.settings.kafka.bootstrap_servers
         self._consumer: Consumer = consumer(
@@ -63,7 +65,7 @@ class Topic:
         """Every committed record in the windows, in batches. Raises `PartialAnswerError` if the log was cut."""
         for batch in self.messages(windows):
             self.events += len(batch)
-            yield [_op(message) for message in batch]
+            yield [_op(message, self._shape) for message in batch]
 
     def messages(self, windows: Sequence[Watermark]) -> Iterator[list[Message]]:
         """The records of the windows as they are."""
@@ -133,7 +135,7 @@ def place(message: Message) -> tuple[int, int]:
     return cast("int", message.partition()), cast("int", message.offset())
 
 
-def _op(message: Message) -> Op:
+def _op(message: Message, shape: Shape) -> Op:
     value = message.value()
     headers = cast("list[tuple[str, bytes]] | None", message.headers()) if value is None else None
     found = read(message.key(), value, headers)
@@ -142,4 +144,6 @@ def _op(message: Message) -> Op:
     op = DELETE if event is None or found.kind is Kind.DELETE else event["op"]
     if found.kind is Kind.BARRIER:
         op = BARRIER
+    elif shape.selective and event is not None and not shape.exists(event):
+        op = DELETE
     return Op(found.key, *place(message), found.seq, op, ts_ms, found.below)

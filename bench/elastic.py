@@ -11,8 +11,8 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from schemas.mapping import table_mapping
 from schemas.table import Table
-from schemas.values import table_mapping
 from stack import ElasticsearchServer
 from stack.watcher import Report, Watcher
 

@@ -8,8 +8,10 @@ import stat
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
+from ops.section import ColumnNames, Section
+from ops.sink_table import SinkTableSettings, TableName
 from schemas.errors import ConfigError
 from schemas.table import folded_column
 
@@ -56,12 +58,6 @@ def existing(path: Path) -> str:
         what = f"a file that the configuration names cannot be read: {error.strerror}"
         raise ConfigError(what, where=str(path)) from None
     return str(path)
-
-
-class Section(BaseModel):
-    """A section of the file: unknown keys are errors, values do not change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class _WithPassword(Section):
@@ -172,9 +168,6 @@ def read_key(path: Path, least_bytes: int) -> bytes:
     return key
 
 
-ColumnNames = list[Annotated[str, Field(min_length=1)]]
-
-
 class CdcTableSettings(Section):
     """What is special about the captured tables that a pattern matches.
 
@@ -233,12 +226,6 @@ class CdcSettings(Section):
         return self
 
 
-class SinkTableSettings(Section):
-    """What is special about one table's index. `index` is the alias that is searched."""
-
-    index: str | None = None
-
-
 class SinkSettings(Section):
     """How events become documents. A key is always in the same lane; lanes write at the same time."""
 
@@ -254,7 +241,7 @@ class SinkSettings(Section):
     refresh_interval: str = "1s"
     shards: Annotated[Whole, Field(ge=1)] = 1
     replicas: Annotated[Whole, Field(ge=0)] = 0
-    tables: dict[TablePattern, SinkTableSettings] = {}
+    tables: dict[TableName, SinkTableSettings] = {}
 
 
 class AuditSettings(Section):

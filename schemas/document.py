@@ -69,6 +69,9 @@ def _fields(after: Mapping[str, Any]) -> Mapping[str, Any]:
     return {field_name(column): value for column, value in after.items()}
 
 
+_SOURCE = b'%b,"_cdc":{"key":%b%b%d,"seq":%d,"rev":0,"fp":%d,"ts_ms":%d}}'
+
+
 class Origin:
     """What the documents of one partition of a topic have in common; makes their JSON, as `document` would."""
 
@@ -80,7 +83,7 @@ class Origin:
 
     def source(self, after: Mapping[str, Any], *, key: str, offset: int, seq: int, ts_ms: int) -> bytes:
         """The `_source` of a row, `_cdc` included."""
-        return b'%b,"_cdc":{"key":%b%b%d,"seq":%d,"rev":0,"fp":%d,"ts_ms":%d}}' % (
+        return _SOURCE % (
             orjson.dumps(_fields(after))[:-1],
             orjson.dumps(key),
             self._block,
@@ -89,3 +92,10 @@ class Origin:
             fingerprint(key, self._partition, offset),
             ts_ms,
         )
+
+    def around(self, fields: bytes, *, key: str, offset: int, seq: int, ts_ms: int) -> bytes:
+        """The same of fields that are a JSON object already."""
+        made = _SOURCE % (
+            fields[:-1], orjson.dumps(key), self._block, offset, seq, fingerprint(key, self._partition, offset), ts_ms,
+        )  # fmt: skip
+        return made if fields != b"{}" else made.replace(b"{,", b"{", 1)

@@ -163,6 +163,19 @@ class MappingConflictError(UnsafeError):
     code = "mapping-conflict"
 
 
+class DocumentError(UnsafeError):
+    """No document can be made of an event: its table's filter or transform fails. The sink dead-letters the event.
+
+    `kind` is the letter's type.
+    """
+
+    code = "document"
+
+    def __init__(self, what: str, *, kind: str, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.kind = kind
+
+
 class DdlError(UnsafeError):
     """A statement changed a captured table in a way that existing documents do not reflect."""
 

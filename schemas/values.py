@@ -26,8 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.document import CDC_MAPPING, field_name
-from schemas.table import Column, ColumnType, Table
+from schemas.table import Column, ColumnType
 
 IGNORE_ABOVE = 8191  # counted in characters; a term is at most 32,766 bytes and a character at most 4
 
@@ -63,7 +62,21 @@ _FIELDS: Mapping[ColumnType, Mapping[str, Any]] = {
     ColumnType.VECTOR: _STORED,
 }
 
+#: What the bare name of a type stands for, where somebody chose it for a column.
+_NAMED: Mapping[str, Mapping[str, Any]] = {
+    "keyword": _KEYWORD,
+    "text": _TEXT,
+    "date": {"type": "date", "ignore_malformed": True},
+    "date_nanos": {"type": "date_nanos", "ignore_malformed": True},
+    "flattened": {"type": "flattened", "depth_limit": 100, "ignore_above": 4096},
+}
+
 _MILLISECOND_DIGITS = 3
+
+
+def type_named(name: str) -> Mapping[str, Any]:
+    """The mapping that the bare name of a type stands for: one that takes whatever MySQL can hold, if there is one."""
+    return _NAMED.get(name, {"type": name})
 
 
 def field_mapping(column: Column, *, unsigned_long: bool = True) -> Mapping[str, Any]:
@@ -76,11 +89,3 @@ def field_mapping(column: Column, *, unsigned_long: bool = True) -> Mapping[str,
     if column.type in (ColumnType.DATETIME, ColumnType.TIMESTAMP) and column.fsp > _MILLISECOND_DIGITS:
         return {"type": "date_nanos", "ignore_malformed": True}
     return _FIELDS[column.type]
-
-
-def table_mapping(table: Table, *, unsigned_long: bool = True) -> dict[str, Any]:
-    """The whole mapping of a table's index: its columns and `_cdc`; nothing is ever guessed from a document."""
-    columns = {
-        field_name(column.name): dict(field_mapping(column, unsigned_long=unsigned_long)) for column in table.columns
-    }
-    return {"dynamic": False, "properties": {**columns, "_cdc": dict(CDC_MAPPING)}}

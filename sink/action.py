@@ -1,39 +1,79 @@
 """One event as lines of a bulk request: index or delete, with the event's seq as the version.
 
-Here an event becomes a document or a delete, and nowhere else.
+Here an event becomes a document or a delete, and nowhere else; what is in the document is decided by its table's shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
 from schemas.document import Origin
+from schemas.errors import DocumentError
 from schemas.key import document_id
+from schemas.record import read
 from sink.part import Item, Part
+
+#: Key, offset, seq, the envelope (None for a tombstone), commit time.
+LinesOf = Callable[[str, int, int, Mapping[str, Any] | None, int], bytes]
 
 
 class Actions:
-    """Makes the actions of one partition; what they have in common is encoded once."""
+    """Makes the actions of one partition; what they have in common is encoded once.
 
-    __slots__ = ("_delete", "_index", "_origin")
+    `lines_of` gives the action line of an event's parts, and for a row its document; each ends in a newline. Nothing at
+    all if no document can be made of the event: then `lines` says why.
+    """
+
+    __slots__ = ("_as_it_is", "_delete", "_index", "_origin", "_shape", "lines_of")
 
     def __init__(self, part: Part) -> None:
         alias = orjson.dumps(part.alias)
         self._index = b'{"index":{"_index":%b,"_id":' % alias
         self._delete = b'{"delete":{"_index":%b,"_id":' % alias
         self._origin = Origin(part.topic_id, part.number)
+        self._shape = part.shape
+        self._as_it_is = part.shape.plain and not part.shape.routed
+        self.lines_of: LinesOf = self._of_row if self._as_it_is else self._of_shape
 
     def lines(self, item: Item) -> bytes:
-        """The action line, and for a row its document; each ends in a newline."""
-        return self.lines_of(item.key, item.offset, item.seq, item.after, item.ts_ms)
+        """The same, of an item. Raises `DocumentError` if no document can be made of it."""
+        if self._as_it_is:
+            return self._of_row(item.key, item.offset, item.seq, {"after": item.after}, item.ts_ms)
+        event = None if item.value is None else read(item.kafka_key, item.value, None).event
+        return self._shaped(item.key, item.offset, item.seq, event, item.ts_ms)
 
-    def lines_of(self, key: str, offset: int, seq: int, after: Mapping[str, Any] | None, ts_ms: int) -> bytes:
-        """The same, of an event's parts."""
+    def lines_or_none(self, item: Item) -> bytes:
+        """The same, and nothing if no document can be made of it."""
+        try:
+            return self.lines(item)
+        except DocumentError:
+            return b""
+
+    def _of_row(self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int) -> bytes:
         target = orjson.dumps(document_id(key))
+        after = None if event is None else event["after"]
         if after is None:
             return b'%b%b,"version":%d,"version_type":"external"}}\n' % (self._delete, target, seq)
         source = self._origin.source(after, key=key, offset=offset, seq=seq, ts_ms=ts_ms)
+        return b'%b%b,"version":%d,"version_type":"external"}}\n%b\n' % (self._index, target, seq, source)
+
+    def _of_shape(self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int) -> bytes:
+        try:
+            return self._shaped(key, offset, seq, event, ts_ms)
+        except DocumentError:
+            return b""
+
+    def _shaped(self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int) -> bytes:
+        id_ = document_id(key)
+        target = orjson.dumps(id_)
+        routing = self._shape.routing(id_)
+        if routing is not None:
+            target += b',"routing":' + orjson.dumps(routing)
+        fields = None if event is None else self._shape.json(event)
+        if fields is None:
+            return b'%b%b,"version":%d,"version_type":"external"}}\n' % (self._delete, target, seq)
+        source = self._origin.around(fields, key=key, offset=offset, seq=seq, ts_ms=ts_ms)
         return b'%b%b,"version":%d,"version_type":"external"}}\n%b\n' % (self._index, target, seq, source)

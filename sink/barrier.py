@@ -58,10 +58,10 @@ def apply(cluster: Cluster, part: Part, below: int, wanted: Callable[[], bool]) 
         _refresh(cluster, part)
         pit = cluster.client.open_point_in_time(index=part.alias, keep_alive=_KEEP_ALIVE)["id"]
         try:
-            for ids in _below(cluster, pit, part, below):
+            for names in _below(cluster, pit, part, below):
                 if not wanted():
                     raise UnreachableError("a barrier was interrupted", where=part.where)
-                _delete(cluster, part, ids, below)
+                _delete(cluster, part, names, below)
         finally:
             # It ends by itself, and may have done so already: neither says anything about the sweep.
             with suppress(ApiError, TransportError):
@@ -87,7 +87,7 @@ def _refresh(cluster: Cluster, part: Part) -> None:
     _complete(cluster.client.indices.refresh(index=part.alias).body, cluster.where)
 
 
-def _below(cluster: Cluster, pit: str, part: Part, below: int) -> Iterator[list[str]]:
+def _below(cluster: Cluster, pit: str, part: Part, below: int) -> Iterator[list[dict[str, str]]]:
     query = {"bool": {"filter": [*of_part(part), {"range": {"_cdc.seq": {"lt": below}}}]}}
     after = None
     while True:
@@ -105,14 +105,19 @@ def _below(cluster: Cluster, pit: str, part: Part, below: int) -> Iterator[list[
         hits = page["hits"]["hits"]
         if not hits:
             return
-        yield [hit["_id"] for hit in hits]
+        yield [_named(hit) for hit in hits]
         after = hits[-1]["sort"]
 
 
-def _delete(cluster: Cluster, part: Part, ids: list[str], below: int) -> None:
+def _named(hit: dict[str, Any]) -> dict[str, str]:
+    """What a request that names a document says."""
+    return {"_id": hit["_id"], **({"routing": hit["_routing"]} if "_routing" in hit else {})}
+
+
+def _delete(cluster: Cluster, part: Part, names: list[dict[str, str]], below: int) -> None:
     target = {"_index": part.alias, "version": below, "version_type": "external"}
-    body = b"".join(orjson.dumps({"delete": {**target, "_id": name}}, option=orjson.OPT_APPEND_NEWLINE) for name in ids)
-    reply = send(cluster.client, body, len(ids))
+    body = b"".join(orjson.dumps({"delete": {**target, **name}}, option=orjson.OPT_APPEND_NEWLINE) for name in names)
+    reply = send(cluster.client, body, len(names))
     for answer in [reply.failed] if reply.failed else reply.answers:
         if answer.outcome not in (Outcome.APPLIED, Outcome.STALE):
             raise _failure(cluster, part, answer)

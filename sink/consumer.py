@@ -190,6 +190,7 @@ class Group:
             alias=target.alias,
             start=start,
             began_ms=began_ms,
+            shape=target.shape,
         )
 
     def _on_revoke(self, _consumer: Consumer, places: list[TopicPartition]) -> None:

@@ -52,7 +52,10 @@ class Settled(NamedTuple):
 
 
 class _Segment:
-    """A batch's shares of one partition. `start`: of its lines in the batch's; `newest`: the places of what is sent."""
+    """A batch's shares of one partition. `start`: of its lines in the batch's; `newest`: the places of what is sent.
+
+    `unmade`, once `lines` was called: of some of these no document can be made.
+    """
 
     def __init__(self, start: int, shares: Sequence[Share]) -> None:
         self.start = start
@@ -65,6 +68,7 @@ class _Segment:
         self._older: dict[int, list[int]] = {}
         # A key twice is the exception: to look for one has to cost next to nothing.
         self.folded = len(set(self._keys)) < len(self._keys)
+        self.unmade = False
         if self.folded:
             self._fold()
 
@@ -85,12 +89,15 @@ class _Segment:
         sizes = [size for share in self._shares for size in share.line_sizes]
         lines = b"".join([share.lines for share in self._shares])
         if not self.folded:
+            self.unmade = not all(sizes)
             return lines, sizes
         ends = list(itertools.accumulate(sizes))
         actions = Actions(self.part)
         chosen = [
-            lines[ends[place] - sizes[place] : ends[place]] or actions.lines(self._item(place)) for place in self.newest
+            lines[ends[place] - sizes[place] : ends[place]] or actions.lines_or_none(self._item(place))
+            for place in self.newest
         ]
+        self.unmade = not all(chosen)
         return b"".join(chosen), list(map(len, chosen))
 
     def settled(self, piece: slice) -> Settled:
@@ -114,7 +121,7 @@ class _Segment:
 
 
 class Folded:
-    """A batch. `sizes`: of the lines of one event for each key of a partition.
+    """A batch. `sizes`: of the lines of one event for each key of a partition; `unmade`: some of them are nothing.
 
     The same key in two partitions, after a change of their number, is two keys here: each event has its version, so it
     does not matter in which order Elasticsearch gets them.
@@ -135,6 +142,7 @@ class Folded:
             self.sizes += sizes
             bodies.append(lines)
         self._lines = b"".join(bodies)
+        self.unmade = any(segment.unmade for segment in self._segments)
 
     def body(self, piece: slice) -> bytes:
         """The lines of a piece of `sizes`."""

@@ -14,8 +14,8 @@ from ops.elastic import translate
 from ops.settings import SinkSettings
 from schemas import names
 from schemas.errors import ConfigError, IndexForeignError, IndexMissingError, MappingConflictError
+from schemas.mapping import table_mapping
 from schemas.table import FORMAT, Table, check_format
-from schemas.values import table_mapping
 from sink.mapping import conflicts, field_count, missing
 
 # Elasticsearch forgets a delete's version after this time; see sink.lease.

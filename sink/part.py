@@ -10,6 +10,7 @@ from confluent_kafka import Message
 
 from schemas.errors import FormatError
 from schemas.record import Kind, read
+from schemas.shape import PLAIN, Shape
 from sink.commit import Committed
 from sink.offsets import Mark, Offsets
 
@@ -21,22 +22,32 @@ class Part:
     `wait`, if set, says whether reading may go on; meanwhile items are `held` in order. `passed`: offset of the last
     barrier that was dealt with. `floor`: every record from here on has a higher seq. `vacant`: the index was seen to
     hold nothing of it, which is asked where there is no commit. `stale_position`: the
-    consumer's, from before it was ours; -1 if it is none.
+    consumer's, from before it was ours; -1 if it is none. `shape` makes its documents.
     """
 
     __slots__ = (
         "alias", "began_ms", "committed", "floor", "held", "next_age_check", "number", "offsets", "owned", "passed",
-        "stale_position", "table", "topic", "topic_id", "vacant", "wait",
+        "shape", "stale_position", "table", "topic", "topic_id", "vacant", "wait",
     )  # fmt: skip
 
     def __init__(
-        self, *, topic: str, number: int, topic_id: str, table: str, alias: str, start: Mark, began_ms: int
+        self,
+        *,
+        topic: str,
+        number: int,
+        topic_id: str,
+        table: str,
+        alias: str,
+        start: Mark,
+        began_ms: int,
+        shape: Shape = PLAIN,
     ) -> None:
         self.topic = topic
         self.number = number
         self.topic_id = topic_id
         self.table = table
         self.alias = alias
+        self.shape = shape
         self.offsets = Offsets(start)
         self.floor = start.seq
         self.began_ms = began_ms

@@ -6,8 +6,8 @@ from typing import Any
 
 from schemas import names
 from schemas.errors import IndexForeignError
+from schemas.mapping import table_mapping
 from schemas.table import Table
-from schemas.values import table_mapping
 from sink.index import Indices
 from sink.mapping import conflicts, field_type, missing
 

@@ -15,14 +15,14 @@ from ops import crashpoint, metrics
 from ops.settings import SinkSettings
 from schemas.deadletter import DeadLetter
 from schemas.errors import IndexMissingError, RefusedError, TidemarkError, UnknownOutcomeError
-from sink.action import Actions
 from sink.bound import Bound, cuts
 from sink.bulk import Answer, Reply, send
 from sink.deadletter import letter_of
+from sink.encode import encoded
 from sink.fold import Folded, Run, Settled
 from sink.lease import Lease
 from sink.outcome import Outcome
-from sink.part import Item, Part
+from sink.part import Part
 from sink.patience import until_done
 from sink.share import Share
 from sink.trouble import Fault, Troubles
@@ -74,6 +74,8 @@ class Settler:
 
     def _at_once(self, folded: Folded) -> list[Run]:
         """Send everything; the runs that are left, from the first request on of which not all was applied."""
+        if folded.unmade:
+            return folded.runs(slice(0, len(folded.sizes)))
         for piece in self._cuts(folded.sizes):
             rest = slice(piece.stop, len(folded.sizes))
             if not self._may_send(folded.parts(piece)):
@@ -112,12 +114,11 @@ class Settler:
 
     def _try(self, runs: list[Run]) -> None:
         runs[:] = [run for run in runs if run.events and run.owned]
-        self._finish([run for run in runs if not run.left])
         if not self._tools.lease.await_fresh(_LEASE_WAIT_S):
             self._tools.troubles.report(self._name, "the group does not confirm that our partitions are ours")
             return
-        waiting = [run for run in runs if run.left]
-        bodies = encoded([run.current for run in waiting])
+        waiting, bodies = encoded(runs)
+        self._finish([run for run in runs if not run.left])
         for piece in self._cuts(list(map(len, bodies))):
             body, sent = b"".join(bodies[piece]), waiting[piece]
             if not self._may_send({run.current.part for run in sent}):
@@ -230,16 +231,6 @@ def count_applied(settled: Settled) -> None:
     metrics.SINK_ITEMS.labels(alias, "folded").inc(settled.overtaken)
     if settled.newest_ms:
         metrics.SINK_LAST_COMMIT.set(settled.newest_ms / 1000)
-
-
-def encoded(items: Iterable[Item]) -> list[bytes]:
-    """Each item's lines of a request."""
-    makers: dict[Part, Actions] = {}
-    bodies = []
-    for item in items:
-        maker = makers.get(item.part) or makers.setdefault(item.part, Actions(item.part))
-        bodies.append(maker.lines(item))
-    return bodies
 
 
 def _short(answer: Answer) -> str:

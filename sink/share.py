@@ -26,7 +26,8 @@ _BARRIER = Kind.BARRIER
 class Share:
     """`keys` are Kafka's; `values` are its values, and `lines` those of a request, each in one piece with their sizes.
 
-    The size of a tombstone's value is -1; that of lines is 0 where the same share has a later event of the key.
+    The size of a tombstone's value is -1; that of lines is 0 where the same share has a later event of the key, and
+    where no document can be made of the event.
     `newest_ms`: the commit time of the newest row that came with them.
     """
 
@@ -111,7 +112,7 @@ def share_of(items: Sequence[Item]) -> Share:
         add_seq(item.seq)
         add_key(item.kafka_key)
         add_value(item.value)
-        add_lines(actions.lines(item))
+        add_lines(actions.lines_or_none(item))
     return columns.share(part, max(item.ts_ms for item in items))
 
 
@@ -142,9 +143,9 @@ def intake(part: Part, messages: Sequence[Message], *, version: int, lanes: int)
         for place, (key, message) in enumerate(zip(keys, messages, strict=True)):
             value, offset = message.value(), message.offset() or 0
             kind, text, seq, event, _ = read(key, value, cast("Any", message.headers()) if value is None else None)
-            after, ts_ms = None, 0
+            ts_ms = 0
             if event is not None:
-                source, after = event["source"], event.get("after")
+                source = event["source"]
                 ts_ms = newest_ms = source["ts_ms"]
                 if source["table_version"] > version:
                     return None
@@ -156,7 +157,7 @@ def intake(part: Part, messages: Sequence[Message], *, version: int, lanes: int)
             add_seq(seq)
             add_key(key)
             add_value(value)
-            add_lines(lines(text, offset, seq, after, ts_ms) if last[key] == place else b"")
+            add_lines(lines(text, offset, seq, event, ts_ms) if last[key] == place else b"")
     except (FormatError, KeyError, TypeError, ValueError):
         return None
     return Intake([found.share(part, newest_ms) for found in columns], opened)

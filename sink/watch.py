@@ -15,7 +15,9 @@ from ops.catalog import Catalog
 from ops.kafka import admin, answer, committed, metadata, topic_ids, translate
 from ops.log import logger
 from ops.settings import Settings
+from ops.shapes import Shapes
 from schemas.errors import ConfigError, IndexMissingError, MappingConflictError, OffsetsLostError, TidemarkError
+from schemas.shape import PLAIN, Shape
 from schemas.table import Table
 from sink import commit, deadletter, hints
 from sink.index import Index, Indices
@@ -34,7 +36,7 @@ _TIMEOUT_S = 15
 class Target:
     """A table that is indexed. `version`: the newest one that its index can take; `tried`: the newest one known.
 
-    `retention_s`: how long compaction leaves a tombstone in the topic.
+    `shape` makes its documents; `retention_s`: how long compaction leaves a tombstone in the topic.
     """
 
     table: str
@@ -44,6 +46,7 @@ class Target:
     version: int
     tried: int
     retention_s: float
+    shape: Shape = PLAIN
 
 
 class Watcher:
@@ -52,6 +55,7 @@ class Watcher:
     def __init__(self, settings: Settings, indices: Indices, troubles: Troubles, fault: Fault, client_id: str) -> None:
         self._settings = settings
         self._indices = indices
+        self._shapes = Shapes(settings.sink)
         self._troubles = troubles
         self._fault = fault
         self._client_id = client_id
@@ -183,6 +187,7 @@ class Watcher:
             version=index.version,
             tried=table.version,
             retention_s=known.retention_s if known else self._retention_s(client, table.topic),
+            shape=self._shapes.of(table),
         )
 
     def _follow(self, catalog: Catalog, index: Index, newest: Table) -> Index:

@@ -21,9 +21,9 @@ from schemas import names
 from schemas.deadletter import DeadLetter
 from schemas.document import cdc_block, document
 from schemas.key import document_id, kafka_key, key_text, partition_of
+from schemas.mapping import table_mapping
 from schemas.report import AuditReport, FindingClass
 from schemas.table import Column, ColumnType, Table
-from schemas.values import table_mapping
 
 STEP = 1024
 FIRST = 1_300_000 << 39

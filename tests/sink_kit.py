@@ -13,6 +13,7 @@ from ops.settings import SinkSettings
 from schemas.deadletter import DeadLetter
 from schemas.key import kafka_key
 from schemas.record import Kind
+from schemas.shape import PLAIN, Shape
 from sink.bound import Bound
 from sink.lanes import Lanes
 from sink.lease import Lease
@@ -38,10 +39,11 @@ class Letters:
         self.written += letters
 
 
-def part_of(number: int = 0, start: int = 0, topic: str = "shop.shop.orders") -> Part:
+def part_of(number: int = 0, start: int = 0, topic: str = "shop.shop.orders", shape: Shape = PLAIN) -> Part:
     return Part(
-        topic=topic, number=number, topic_id="uuid", table="shop.orders", alias=topic, start=Mark(start, 0), began_ms=0
-    )
+        topic=topic, number=number, topic_id="uuid", table="shop.orders", alias=topic, start=Mark(start, 0), began_ms=0,
+        shape=shape,
+    )  # fmt: skip
 
 
 def item_of(part: Part, offset: int, key: str, seq: int, *, delete: bool = False, note: Any = "n") -> Item:

@@ -14,11 +14,11 @@ from kafka.partitioner.default import murmur2
 from schemas.document import Origin, cdc_block, document, field_name, fingerprint
 from schemas.errors import FormatError
 from schemas.key import document_id, kafka_key, key_text, partition_of
+from schemas.mapping import table_mapping
 from schemas.names import ALIAS_LIMIT, TOPIC_LIMIT, alias, escape, topic
 from schemas.position import GtidSet, OpenTransaction, Position, first_seq
 from schemas.record import Kind, read
 from schemas.table import Column, ColumnType, Table
-from schemas.values import table_mapping
 
 
 @pytest.mark.parametrize(
