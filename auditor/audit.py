@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import secrets
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -44,7 +43,7 @@ def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
         client.close()
     status, reason = verdict(tables)
     report = AuditReport(
-        id=f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        id=new_id(started),
         name=context.settings.source.name,
         status=status,
         reason=reason,
@@ -54,6 +53,11 @@ def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
     )
     _count(report)
     return report
+
+
+def new_id(started: datetime) -> str:
+    """Ids sort as the audits' beginnings do."""
+    return f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 def find_subjects(context: Context, wanted: Sequence[str] = ()) -> list[Subject]:
@@ -137,8 +141,8 @@ def _count(report: AuditReport) -> None:
         metrics.AUDIT_KEYS.labels(table.table).inc(table.keys)
         for kind in FindingClass:
             metrics.AUDIT_FINDINGS.labels(table.table, kind.value).set(table.counts.get(kind, 0))
-        if table.status is AuditStatus.CLEAN:
-            metrics.AUDIT_LAST_SUCCESS.labels(table.table).set(time.time())
+    for table in report.proven:
+        metrics.AUDIT_LAST_SUCCESS.labels(table.table).set(report.finished.timestamp())
     metrics.AUDIT_DURATION.set((report.finished - report.started).total_seconds())
 
 

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
+from auditor.round import Done
 from auditor.run_context import Context, StoppedError
 from ops import service
 from ops.health import Health
 from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import LockedError, TidemarkError
-from schemas.report import AuditReport
+from schemas.errors import LockedError
 
 _log = logger(__name__)
 _BEAT_S = 5
-
-
-class Done(NamedTuple):
-    """One round. `refused`: why its repair could not be done, or not to its end."""
-
-    report: AuditReport
-    refused: TidemarkError | None = None
 
 
 Once = Callable[[Context], Done]
@@ -44,7 +36,7 @@ def serve(settings: Settings, every_s: float, once: Once) -> None:
 
 def _round(context: Context, health: Health, once: Once) -> None:
     try:
-        report, refused = once(context)
+        report, refused, undelivered = once(context)
     except LockedError as error:
         _log.warning("another audit is running, this round is its", action="audit_locked", reason=str(error))
         return
@@ -60,6 +52,7 @@ def _round(context: Context, health: Health, once: Once) -> None:
         "finished": report.finished.isoformat(),
         "findings": sum(sum(table.counts.values()) for table in report.tables),
         "repair": "" if refused is None else str(refused),
+        "undelivered": "" if undelivered is None else str(undelivered),
     }
     health.up()
 

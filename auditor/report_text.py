@@ -10,6 +10,7 @@ from rich.text import Text
 
 from auditor import words
 from ops.log import clean
+from schemas.audits import AuditList
 from schemas.report import AuditReport, AuditStatus, Finding, FindingClass, RepairOutcome, RepairReport, TableReport
 
 _EXAMPLES = 5
@@ -70,6 +71,19 @@ def _example(finding: Finding) -> Text:
         (clean(finding.document), "cyan"),
         f"  should be: {words.should(finding.expected)}; is: {words.holds(finding.found)}",
     )
+
+
+def show_list(found: AuditList, console: Console) -> None:
+    """Print which audits are kept, and where."""
+    grid = Grid("audit", "status", "began (UTC)", "tables", "keys", "findings", "kept", box=None, pad_edge=False)
+    for kept in found.audits:
+        one = kept.audit
+        places = [place for place, there in (("here", kept.here), (found.index, kept.in_index)) if there]
+        counts = ", ".join(f"{count:,} {kind.value}" for kind, count in one.counts.items() if count)
+        status = Text(one.status.value + ("" if one.whole else ", a part"), _COLOUR[one.status])
+        grid.add_row(one.id, status, f"{one.started:%Y-%m-%d %H:%M:%S}", str(len(one.tables)), f"{one.keys:,}", counts,
+                     ", ".join(places))  # fmt: skip
+    console.print(grid if found.audits else Text("no audit is kept"), soft_wrap=True)
 
 
 def show_repair(report: RepairReport, console: Console) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import InconclusiveError
+from schemas.errors import ExitCode, InconclusiveError
 
 
 class StoppedError(InconclusiveError):
-    """The run was asked to stop before it was finished; there is no report."""
+    """The run was asked to stop before it was finished; what it had found is not reported."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 def _nothing() -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from auditor.report_json import to_json
 from ops.paths import state_home
+from schemas.audits import AuditSummary
 from schemas.errors import ConfigError, UsageError
 from schemas.report import AuditReport
 
@@ -64,12 +65,15 @@ def read(place: Path) -> AuditReport:
         ) from None
 
 
-def last(name: str) -> AuditReport:
-    """The newest report. Raises `UsageError` if there is none."""
-    kept = _all(name)
-    if not kept:
-        raise UsageError("no audit has been run yet", where=str(folder(name)), hint="Run `tidemark audit run`.")
-    return read(kept[-1])
+def find(name: str, id_: str | None) -> AuditReport | None:
+    """The report of that id, or the newest; None if there is none."""
+    kept = _all(name) if id_ is None else [place for place in _all(name) if place.stem == id_]
+    return read(kept[-1]) if kept else None
+
+
+def listed(name: str) -> list[AuditSummary]:
+    """All that are kept, the oldest first."""
+    return [AuditSummary.of(read(place)) for place in _all(name)]
 
 
 def _all(name: str) -> list[Path]:

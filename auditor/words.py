@@ -50,10 +50,10 @@ def about(report: AuditReport) -> str:
 
 def part(table: TableReport) -> str:
     """Which partitions were audited, if not all; else empty."""
-    audited = [window.partition for window in table.windows]
-    if len(audited) >= table.partitions:
+    if table.whole:
         return ""
-    return f"only partitions {ranges(audited) or 'none'} of {table.partitions}"
+    audited = ranges(window.partition for window in table.windows)
+    return f"only partitions {audited or 'none'} of {table.partitions}"
 
 
 def ranges(numbers: Iterable[int]) -> str:

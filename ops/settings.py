@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from ops.section import ColumnNames, Section
 from ops.sink_table import SinkTableSettings, TableName
@@ -31,6 +31,12 @@ def _no_bool(value: object) -> object:
     if isinstance(value, bool):  # Python counts true as 1
         raise ValueError("a number is wanted, not true or false")  # noqa: TRY004  pydantic turns ValueError into a fault
     return value
+
+
+def _prom(path: Path | None) -> Path | None:
+    if path is not None and path.suffix != ".prom":
+        raise ValueError("the textfile collector reads only files whose names end in .prom")
+    return path
 
 
 Whole = Annotated[int, BeforeValidator(_no_bool)]
@@ -245,7 +251,11 @@ class SinkSettings(Section):
 
 
 class AuditSettings(Section):
-    """What an audit may cost. `wait_s`: how long it waits for the sink to pass its watermark."""
+    """What an audit may cost, and where its reports go.
+
+    `wait_s`: how long it waits for the sink to pass its watermark. `reports_index`: empty for none. `metrics_file`:
+    for node_exporter's textfile collector, which reads what ends in `.prom`.
+    """
 
     memory: Bytes = 256 * _MIB
     leaf_keys: Annotated[Whole, Field(ge=1, le=1024)] = 64
@@ -253,6 +263,11 @@ class AuditSettings(Section):
     wait_s: Seconds = 60
     max_repairs: Annotated[Whole, Field(ge=0)] = 10_000
     max_repair_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    reports_index: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]{0,254})?$")] = "tidemark-audits"
+    metrics_file: Annotated[Path | None, AfterValidator(_prom)] = None
+    pushgateway: Annotated[str, Field(pattern=r"^(https?://[^\s/@?#]+(/[^\s@?#]*)?)?$")] = ""
+    pushgateway_user: str = ""
+    pushgateway_password_file: Path | None = None
 
 
 class ServiceSettings(Section):

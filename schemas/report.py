@@ -149,6 +149,11 @@ class TableReport(_Model):
     lag: Lag = Lag()
     cost: Cost = Cost()
 
+    @property
+    def whole(self) -> bool:
+        """True if every partition of its topic was audited."""
+        return len(self.windows) >= self.partitions
+
 
 class RepairOutcome(StrEnum):
     """What became of one finding."""
@@ -193,7 +198,11 @@ class RepairReport(_Model):
 
 
 class AuditReport(_Model):
-    """A whole audit. `repair` is there if a repair was asked for in the same run."""
+    """A whole audit.
+
+    `parts`: ids of the reports that were merged into this one. `repair` is there if a repair was asked for in the same
+    run.
+    """
 
     schema_: Literal["tidemark.audit/1"] = Field("tidemark.audit/1", alias="schema")
     format: Literal[1] = 1
@@ -205,7 +214,16 @@ class AuditReport(_Model):
     started: datetime
     finished: datetime
     tables: list[TableReport]
+    parts: list[str] = []
     repair: RepairReport | None = None
+
+    @property
+    def proven(self) -> list[TableReport]:
+        """The tables that are clean in every partition; none if not a single key was compared."""
+        gone = any(window.deleted for table in self.tables for window in table.windows)
+        if not gone and not any(table.keys for table in self.tables):
+            return []
+        return [table for table in self.tables if table.status is AuditStatus.CLEAN and table.whole]
 
     def findings(self, *classes: FindingClass) -> list[Finding]:
         """Every finding of these classes (all, if none is given), over all tables."""

@@ -85,6 +85,7 @@ def settings_tree(servers: Servers, name: str, **sections: dict[str, Any]) -> di
         "kafka": {"bootstrap_servers": servers.kafka.bootstrap_servers, "partitions": 3},
         "elasticsearch": {"urls": [servers.elastic.url]},
         "cdc": {"heartbeat_s": 1},
+        "audit": {"reports_index": ""},  # the test servers are shared
         "service": {"cdc_listen": "127.0.0.1:0", "sink_listen": "127.0.0.1:0", "audit_listen": "127.0.0.1:0"},
     }
     for section, values in sections.items():

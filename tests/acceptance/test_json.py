@@ -37,7 +37,8 @@ def test_every_command(tidemark, make_pipeline, mysql, database: str) -> None:
     seen = set()
     for args in (
         ["doctor"], ["status"], ["config", "show"], ["cdc", "position", "show"], ["sink", "mapping", "plan"],
-        ["audit", "run"], ["audit", "report"], ["audit", "repair"],
+        ["audit", "run"], ["audit", "report"],
+        ["audit", "report", "--list"], ["audit", "repair"],
     ):  # fmt: skip
         done = tidemark(*args, "-c", config, "--json")
         assert done.code == 0, (args, done.out, done.err)

@@ -1,0 +1,89 @@
+"""The metrics of a cron job's audit: as a text file for node_exporter, or pushed to a Pushgateway.
+
+What was not proven is not green: `tidemark_audit_clean` is 1 only for a clean audit of every partition, and the time
+of the last success stays where it was. A run that died without a word shows in that time alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+from prometheus_client import CollectorRegistry, Gauge, push_to_gateway, write_to_textfile
+from prometheus_client.exposition import basic_auth_handler
+
+from ops.settings import AuditSettings, read_secret
+from schemas.errors import RefusedError, UnreachableError, UsageError
+from schemas.report import AuditReport, AuditStatus, FindingClass
+
+JOB = "tidemark_audit"
+_TIMEOUT_S = 15
+_AUTH = (401, 403)
+
+
+def registry(report: AuditReport, successes: Mapping[str, float]) -> CollectorRegistry:
+    """`successes`: table -> when its last clean audit ended, in seconds since 1970."""
+    made = CollectorRegistry()
+    gauge = partial(_gauge, made, (report.name, report.against.value))
+    green = report.status is AuditStatus.CLEAN and len(report.proven) == len(report.tables)
+    gauge("clean", "1 if the last audit was clean, of every partition")(green)
+    gauge("last_run_timestamp_seconds", "End of the last audit, whatever came of it")(report.finished.timestamp())
+    gauge("duration_seconds", "Duration of the last audit")((report.finished - report.started).total_seconds())
+    success = gauge("last_success_timestamp_seconds", "End of the last clean audit", "table")
+    for table, ended in successes.items():
+        success(ended, table)
+    clean = gauge("table_clean", "1 if the last audit of the table was clean, of every partition", "table")
+    keys = gauge("keys", "Keys that the last audit compared", "table")
+    lagging = gauge("lagging_keys", "Keys that differed because of events not due yet", "table")
+    requests = gauge("requests", "Requests that the last audit sent to Elasticsearch", "table")
+    findings = gauge("findings", "Findings of the last audit", "table", "kind")
+    for one in report.tables:
+        clean(one in report.proven, one.table)
+        keys(one.keys, one.table)
+        lagging(one.lagging, one.table)
+        requests(one.cost.requests, one.table)
+        for kind in FindingClass:
+            findings(one.counts.get(kind, 0), one.table, kind.value)
+    return made
+
+
+def _gauge(
+    made: CollectorRegistry, which: tuple[str, str], metric: str, text: str, *labels: str
+) -> Callable[..., None]:
+    gauge = Gauge(f"tidemark_audit_{metric}", text, ["source", "against", *labels], registry=made)
+    return lambda value, *values: gauge.labels(*which, *values).set(value)
+
+
+def write(place: Path, made: CollectorRegistry) -> None:
+    """Write the text file, whole or not at all. Raises `UsageError` if that is not possible."""
+    try:
+        write_to_textfile(str(place), made)
+    except OSError as error:
+        raise UsageError(f"the metrics cannot be written: {error.strerror}", where=str(place)) from None
+
+
+def push(settings: AuditSettings, report: AuditReport, made: CollectorRegistry) -> None:
+    """Replace what an earlier audit of this pipeline and kind pushed. Raises `UnreachableError` or `RefusedError`."""
+    try:
+        group = {"source": report.name, "against": report.against.value}
+        push_to_gateway(settings.pushgateway, JOB, made, group, timeout=_TIMEOUT_S, handler=_handler(settings))
+    except (OSError, HTTPException) as error:  # urllib's errors are OSErrors, http.client's are not
+        status = error.code if isinstance(error, HTTPError) else None
+        if isinstance(error, HTTPError):
+            error.close()
+        kind = RefusedError if status in _AUTH else UnreachableError
+        raise kind(
+            f"the Pushgateway does not take the metrics: {error}", where=settings.pushgateway,
+            hint="Check [audit] pushgateway, and its user and password.",
+        ) from None  # fmt: skip
+
+
+def _handler(settings: AuditSettings) -> Callable[..., Callable[[], None]]:
+    password: Any = None
+    if settings.pushgateway_password_file is not None:
+        password = read_secret(settings.pushgateway_password_file).rstrip("\r\n")
+    return partial(basic_auth_handler, username=settings.pushgateway_user or None, password=password)

@@ -1,0 +1,84 @@
+"""One round of `audit run`: audit, keep the report, repair, hand the report over. One at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from auditor import shelf
+from auditor.audit import audit, new_id, red
+from auditor.lock import locked
+from auditor.outputs import Outputs
+from auditor.repair import repair
+from auditor.run_context import Context
+from schemas.errors import TidemarkError
+from schemas.report import AuditReport, AuditStatus
+
+
+class Done(NamedTuple):
+    """One round.
+
+    `refused`: why its repair could not be done, or not to its end; `undelivered`: why the report did not get
+    everywhere.
+    """
+
+    report: AuditReport
+    refused: TidemarkError | None = None
+    undelivered: TidemarkError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What is done each time."""
+
+    tables: Sequence[str] = ()
+    partitions: frozenset[int] | None = None
+    with_repair: bool = False
+    apply: bool = False
+
+    def once(self, context: Context, outputs: Outputs) -> Done:
+        """A repair that refuses takes nothing away from what was found.
+
+        Raises what the audit could not get over, after everybody was told that nothing is proven.
+        """
+        started = datetime.now(UTC)
+        context = replace(context, partitions=self.partitions)
+        with locked(context.settings.source.name):
+            try:
+                report = audit(context, self.tables)
+            except Exception as error:
+                _fail(context, outputs, started, error)
+                raise
+            shelf.keep(report)
+            report, refused = self._repair(context, report)
+            return Done(report, refused, outputs.deliver(report))
+
+    def _repair(self, context: Context, report: AuditReport) -> tuple[AuditReport, TidemarkError | None]:
+        if not self.with_repair or not red(report):
+            return report, None
+        try:
+            repaired = report.model_copy(update={"repair": repair(context, report, apply=self.apply)})
+        except TidemarkError as error:
+            return report, error
+        shelf.keep(repaired)
+        return repaired, None
+
+
+def _fail(context: Context, outputs: Outputs, started: datetime, error: Exception) -> None:
+    """Files and metrics of an earlier audit would look as if they were about this one. There is nothing to keep."""
+    reason = str(error) if isinstance(error, TidemarkError) else f"internal error: {type(error).__name__}"
+    report = AuditReport(
+        id=new_id(started), name=context.settings.source.name, status=AuditStatus.INCONCLUSIVE,
+        reason=f"the audit came to no end: {reason}", started=started, finished=datetime.now(UTC), tables=[],
+    )  # fmt: skip
+    outputs.deliver(report, keep=False)
+
+
+def left(report: AuditReport) -> AuditStatus:
+    """What was found and then repaired is not left."""
+    done = report.repair
+    if done is not None and done.applied and report.status is AuditStatus.FINDINGS:
+        return done.status
+    return report.status
