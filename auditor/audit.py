@@ -76,6 +76,7 @@ def find_subjects(context: Context, wanted: Sequence[str] = ()) -> list[Subject]
             topic_id=ids.get(table.topic),
             alias=alias_of(settings, table),
             shape=shapes.of(table),
+            layout=table,
         )
         for table in tables
     ]

@@ -57,12 +57,14 @@ class Log:
 class Verdict(NamedTuple):
     """`kind` None: the document is right, `in_flight` if only an event that is not settled yet explains it.
 
-    `expected`: what must be there; None if the log knows nothing of the document.
+    `expected`: what must be there; None if the log knows nothing of the document. `shown`: the operation that the
+    document shows, where that is a right one.
     """
 
     kind: FindingClass | None
     expected: Op | None
     in_flight: bool = False
+    shown: Op | None = None
 
 
 def split(last: Op | None, later: Sequence[Op], settled: Mapping[int, int]) -> tuple[Op | None, list[Op]]:
@@ -79,9 +81,10 @@ def judge(log: Log, doc: Doc | None) -> Verdict:
     if doc is None:
         return _absent(log, must)
     if must is not None and doc.shows(must, log.topic_id):
-        return Verdict(None, must)
-    if any(doc.shows(op, log.topic_id) for op in log.pending):
-        return Verdict(None, must, in_flight=True)
+        return Verdict(None, must, shown=must)
+    shown = next((op for op in log.pending if doc.shows(op, log.topic_id)), None)
+    if shown is not None:
+        return Verdict(None, must, in_flight=True, shown=shown)
     if _is_of_others(log, must, doc):
         return Verdict(None, must)
     if must is None:

@@ -36,6 +36,7 @@ def run(
     output: Output = None,
     html: Html = None,
     partitions: Annotated[str | None, typer.Option("--partitions", help="Only these of every topic: 0-2,5.")] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every document too: versions and fields.")] = False,
     every: Annotated[str | None, typer.Option("--every", help="Run as a service: 30s, 15m, 1h, 1d.")] = None,
     with_repair: Annotated[bool, typer.Option("--repair", help="Then repair what was found; a dry run.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="With --repair: write.")] = False,
@@ -45,7 +46,7 @@ def run(
         raise UsageError("--apply is for --repair", hint="Write `tidemark audit run --repair --apply`.")
     settings = load(config).settings
     only = None if partitions is None else numbers(partitions)
-    one = Round(tables=tables or (), partitions=only, with_repair=with_repair, apply=apply)
+    one = Round(tables=tables or (), partitions=only, deep=deep, with_repair=with_repair, apply=apply)
 
     def once(context: Context) -> Done:
         done = one.once(context, Outputs(context, output=output, html=html))

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
-from auditor.classify import Log, Verdict, judge, split
+from auditor.case import Case
+from auditor.classify import Log, judge, split
+from auditor.contents import Contents
 from auditor.dead_letters import DeadLetters
-from auditor.doc import Doc
 from auditor.later import Later
 from auditor.realtime import Realtime
 from auditor.sink_side import Settled, SinkSide
 from auditor.suspects import Suspect
 
 CHUNK = 500
-
-
-class Case(NamedTuple):
-    """One suspect, judged."""
-
-    id: str
-    verdict: Verdict
-    doc: Doc | None
+DEEP_CHUNK = 50  # whole documents may be megabytes
 
 
 class Confirm:
-    """One table. `settled` is where the sink was when the search began."""
+    """One table. `settled` is where the sink was when the search began.
+
+    `contents`: for a deep audit; `realtime` then gets whole documents.
+    """
 
     def __init__(
         self,
@@ -38,6 +34,7 @@ class Confirm:
         settled: Settled,
         lower: Mapping[int, int],
         others: frozenset[int] = frozenset(),
+        contents: Contents | None = None,
     ) -> None:
         self._topic_id = topic_id
         self._later = later
@@ -47,11 +44,13 @@ class Confirm:
         self._settled = settled
         self._lower = lower
         self._others = others
+        self._contents = contents
 
     def cases(self, chunks: Iterable[Sequence[Suspect]]) -> Iterator[Case]:
         """Judge every suspect, those that turn out right included."""
         for chunk in chunks:
-            yield from self._chunk(chunk)
+            judged = list(self._chunk(chunk))
+            yield from self._contents.compare(judged) if self._contents else judged
 
     def _chunk(self, chunk: Sequence[Suspect]) -> Iterator[Case]:
         # The order matters: what the sink had settled before we looked must show; what was committed to the topic by

@@ -19,6 +19,7 @@ class DeadLetters:
         self._context = context
         self._reader: ControlReader | None = None
         self.seqs: set[int] = set()
+        self.newest: dict[str, int] = {}  # _id -> seq of its last dead letter
 
     def read_on(self) -> set[int]:
         """Seqs of this topic's dead letters, the newest included."""
@@ -33,6 +34,7 @@ class DeadLetters:
             letter = DeadLetter.model_validate_json(value)
             if letter.topic == self._topic:
                 self.seqs.add(letter.seq)
+                self.newest[letter.id] = max(letter.seq, self.newest.get(letter.id, 0))
         return self.seqs
 
     def close(self) -> None:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.op import Op
-from schemas.document import fingerprint
+from schemas.document import REV_LIMIT, fingerprint
 from schemas.key import document_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doc:
-    """One document. A field of `_cdc` that is absent or of another type is None; versions are 0 in lists."""
+    """One document. A field of `_cdc` that is absent or of another type is None; versions are 0 in lists.
+
+    `source`: the whole `_source`, where it was asked for.
+    """
 
     id: str
     routing: str | None = None
@@ -27,10 +30,14 @@ class Doc:
     seq: int | None = None
     rev: int | None = None
     fp: int | None = None
+    source: Mapping[str, Any] | None = None
 
     @classmethod
-    def read(cls, hit: Mapping[str, Any]) -> Doc:
-        """From a search hit or a get: `_id`, `_source` with `_cdc`, and the versions if they were asked for."""
+    def read(cls, hit: Mapping[str, Any], *, whole: bool = False) -> Doc:
+        """From a search hit or a get: `_id`, `_source` with `_cdc`, and the versions if they were asked for.
+
+        `whole`: keep `_source`.
+        """
         source = hit.get("_source")
         block = source.get("_cdc") if isinstance(source, Mapping) else None
         cdc: Mapping[str, Any] = block if isinstance(block, Mapping) else {}
@@ -46,6 +53,7 @@ class Doc:
             version=hit.get("_version", 0),
             seq_no=hit.get("_seq_no", 0),
             primary_term=hit.get("_primary_term", 0),
+            source=source if whole and isinstance(source, Mapping) else None,
             **texts,
             **numbers,
         )
@@ -56,6 +64,13 @@ class Doc:
         if mine != (topic_id, op.key, op.partition, op.offset, op.seq):
             return False
         return op.present and self.at_home and self.fp == fingerprint(op.key, op.partition, op.offset)
+
+    @property
+    def tampered(self) -> bool:
+        """True if its version is not the one that its event, or a repair, gave it."""
+        if self.seq is None or self.rev is None or not 0 <= self.rev <= REV_LIMIT:
+            return True
+        return self.version != self.seq + self.rev
 
     @property
     def at_home(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.confirm import Case
+from auditor.case import Case
 from auditor.doc import Doc
 from auditor.op import Op
 from schemas.report import Expected, Finding, FindingClass, Found
@@ -20,7 +20,8 @@ def finding(table: str, case: Case) -> Finding:
             "id": case.id,
             "key": case.id if key is None else key,
             "expected": _expected(expected) if expected else None,
-            "found": _found(case.doc) if case.doc else None,
+            "found": found(case.doc) if case.doc else None,
+            "differs": list(case.differs),
         }
     )
 
@@ -29,7 +30,8 @@ def _expected(op: Op) -> Expected:
     return Expected(op=op.op, partition=op.partition, offset=op.offset, seq=op.seq, commit_ts_ms=op.ts_ms)
 
 
-def _found(doc: Doc) -> Found:
+def found(doc: Doc) -> Found:
+    """What there is, in the report's words."""
     return Found(
         version=doc.version,
         seq_no=doc.seq_no,
@@ -42,4 +44,5 @@ def _found(doc: Doc) -> Found:
     )
 
 
+FINDINGS_LIMIT = 20_000
 RED = frozenset(FindingClass) - {FindingClass.DEAD_LETTERED}

@@ -53,6 +53,17 @@ def _check_mapping(mappings: dict[str, Any], name: str) -> None:
             )
 
 
+def must_still_be(requests: Requests, client: Elasticsearch, alias: str, index: Index | None) -> None:
+    """Raise `InconclusiveError` if the alias leads elsewhere by now: what was found in an index is about that one."""
+    now = find(requests, client, alias)
+    before_name, now_name = (one.name if one else "nothing" for one in (index, now))
+    if before_name != now_name:
+        raise InconclusiveError(
+            f"alias {alias} led to {before_name} when the audit began, and leads to {now_name} now",
+            hint="Run the audit again.",
+        )
+
+
 def must_be_ours(index: Index) -> None:
     """Raise `UnsafeError` for an index that tidemark did not make."""
     if not index.ours:

@@ -35,6 +35,7 @@ class Round:
 
     tables: Sequence[str] = ()
     partitions: frozenset[int] | None = None
+    deep: bool = False
     with_repair: bool = False
     apply: bool = False
 
@@ -44,7 +45,7 @@ class Round:
         Raises what the audit could not get over, after everybody was told that nothing is proven.
         """
         started = datetime.now(UTC)
-        context = replace(context, partitions=self.partitions)
+        context = replace(context, partitions=self.partitions, deep=self.deep)
         with locked(context.settings.source.name):
             try:
                 report = audit(context, self.tables)

@@ -22,10 +22,14 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One run. `partitions`: only these of each topic; `beat` tells a service's health that the audit moves on."""
+    """One run. `partitions`: only these of each topic; `deep`: documents are read and compared.
+
+    `beat` tells a service's health that the audit moves on.
+    """
 
     settings: Settings
     partitions: frozenset[int] | None = None
+    deep: bool = False
     stop: Stop = field(default_factory=Stop)
     beat: Callable[[], None] = _nothing
 

@@ -19,37 +19,42 @@ class Suspect:
 
 
 class Suspects:
-    """Collected while searching, then read in chunks."""
+    """Collected while searching, then read in chunks. `name`: of the table in the store that they are kept in."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, name: str = "suspects") -> None:
         self._store = store
-        store.run("CREATE TABLE suspects (id BLOB)")
+        self._name = name
+        store.run(f"CREATE TABLE {name} (id BLOB)")
 
     def add_range(self, part: Range) -> None:
         """Every expected key of a range."""
         self._store.run(
-            "INSERT INTO suspects SELECT coalesce(hashed, key) FROM live WHERE rank >= $1 AND rank < $2",
+            f"INSERT INTO {self._name} SELECT coalesce(hashed, key) FROM live WHERE rank >= $1 AND rank < $2",  # noqa: S608  our own name
             [part.low, part.high],
         )
 
     def add(self, ids: Sequence[str]) -> None:
-        self._store.insert("suspects", ("BLOB",), [[id_.encode() for id_ in ids]])
+        self._store.insert(self._name, ("BLOB",), [[id_.encode() for id_ in ids]])
 
     def seal(self) -> int:
         """Join them with what is expected of them; how many there are."""
-        self._store.run("""
-            CREATE TABLE judged AS SELECT row_number() OVER () - 1 AS n, * FROM (
+        self._store.run(f"""
+            CREATE TABLE {self._name}_judged AS SELECT row_number() OVER () - 1 AS n, * FROM (
               SELECT s.id, l.key, l.partition, l."offset", l.seq, l.op, l.ts_ms
-              FROM (SELECT DISTINCT id FROM suspects) s LEFT JOIN last l ON coalesce(l.hashed, l.key) = s.id)""")
-        [(count,)] = self._store.run("SELECT count(*) FROM judged")
+              FROM (SELECT DISTINCT id FROM {self._name}) s LEFT JOIN last l ON coalesce(l.hashed, l.key) = s.id)
+            """)  # noqa: S608  our own name
+        return self._count()
+
+    def _count(self) -> int:
+        [(count,)] = self._store.run(f"SELECT count(*) FROM {self._name}_judged")  # noqa: S608  our own name
         return int(count)
 
     def chunks(self, size: int) -> Iterator[list[Suspect]]:
         """In chunks of at most `size`."""
-        [(count,)] = self._store.run("SELECT count(*) FROM judged")
-        for start in range(0, count, size):
+        for start in range(0, self._count(), size):
             rows = self._store.run(
-                'SELECT id, key, partition, "offset", seq, op, ts_ms FROM judged WHERE n >= $1 AND n < $2 ORDER BY n',
+                f'SELECT id, key, partition, "offset", seq, op, ts_ms FROM {self._name}_judged '  # noqa: S608
+                "WHERE n >= $1 AND n < $2 ORDER BY n",
                 [start, start + size],
             )
             yield [

@@ -12,19 +12,25 @@ from functools import partial
 from elasticsearch import Elasticsearch
 
 from auditor import findings, index, key_space, leaf
-from auditor.confirm import CHUNK, Confirm
+from auditor.case import Case
+from auditor.confirm import CHUNK, DEEP_CHUNK, Confirm
+from auditor.contents import Contents
 from auditor.dead_letters import DeadLetters
+from auditor.deep import Deep
 from auditor.elastic_side import ElasticSide
 from auditor.expected import Expected
 from auditor.later import Later
 from auditor.realtime import Realtime
 from auditor.requests import Requests
 from auditor.run_context import Context, StoppedError
+from auditor.scan import Scan
 from auditor.search import Range, Total, search
 from auditor.sink_side import Settled, SinkSide
 from auditor.store import Store
 from auditor.suspects import Suspects
 from auditor.topic import Topic
+from auditor.twice import confirmed
+from auditor.wanted import Wanted
 from auditor.window import Windows, windows
 from ops.kafka import admin, topic_ids
 from ops.log import logger
@@ -32,8 +38,8 @@ from schemas.cost import Cost, Lag, Level
 from schemas.errors import InconclusiveError, LaggingError, TidemarkError
 from schemas.report import AuditStatus, Finding, FindingClass, TableReport, Window
 from schemas.shape import PLAIN, Shape
+from schemas.table import Table
 
-FINDINGS_LIMIT = 20_000
 _LEAVES_A_LIST = 64
 _GONE_A_REQUEST = 1000
 _ID_BATCH = 5000
@@ -45,7 +51,7 @@ _log = logger(__name__)
 class Subject:
     """What is audited: `database.table`, its topic (and that topic's id, None if there is none), its alias.
 
-    `shape`: of its documents.
+    `shape`: of its documents. `layout`: the newest that was captured.
     """
 
     table: str
@@ -53,6 +59,7 @@ class Subject:
     topic_id: str | None
     alias: str
     shape: Shape = PLAIN
+    layout: Table | None = None
 
 
 class TableAudit:
@@ -83,6 +90,7 @@ class TableAudit:
             with ExitStack() as stack:
                 self._prove(stack)
             self._check_topic()
+            self._check_index()
         except StoppedError:
             raise
         except TidemarkError as error:
@@ -114,11 +122,19 @@ class TableAudit:
         side = ElasticSide(self._client, self._requests, self._index, subject.topic_id, self._windows, ends=ends)
         with self._timed("search_s"), side:
             self._search(expected, side, suspects)
+        wanted = Wanted(subject.topic_id, subject.shape)
+        if context.deep:
+            scan = Scan(self._client, self._requests, self._index.name)
+            Deep(store, topic, wanted, self._windows, ends=ends).find(scan, suspects)
         if suspects.seal():
             self._cells = key_space.Cells(key_space.sample(store))
             later = Later(store, topic, self._windows.highs, expected.barriers.values())
             with self._timed("judge_s"):
-                self._confirm(suspects, self._judge(stack, later, sink, settled))
+                self._judge(store, suspects, self._confirm(stack, later, sink, settled, Contents(topic, wanted)))
+
+    def _judge(self, store: Store, suspects: Suspects, confirm: Confirm) -> None:
+        size = DEEP_CHUNK if self._context.deep else CHUNK
+        self._count(confirmed(store, confirm, suspects.chunks(size), size))
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -136,6 +152,14 @@ class TableAudit:
             self._counts.clear()
             self._findings.clear()
             raise InconclusiveError(f"topic {subject.topic} was deleted or made anew during the audit")
+
+    def _check_index(self) -> None:
+        try:
+            index.must_still_be(self._requests, self._client, self._subject.alias, self._index)
+        except InconclusiveError:
+            self._counts.clear()
+            self._findings.clear()
+            raise
 
     def _read(self, topic: Topic, store: Store) -> Expected:
         expected = Expected(store, self._windows.partitions)
@@ -186,30 +210,33 @@ class TableAudit:
             _add(suspects, (doc.id for doc in side.beyond()))
         self._levels = sides.levels
 
-    def _judge(self, stack: ExitStack, later: Later, sink: SinkSide, settled: Settled) -> Confirm:
+    def _confirm(self, stack: ExitStack, later: Later, sink: SinkSide, settled: Settled, contents: Contents) -> Confirm:
         assert self._index is not None  # noqa: S101  _prove has looked
         letters = DeadLetters(self._context, self._subject.topic)
         stack.callback(letters.close)
         return Confirm(
             topic_id=self._subject.topic_id or "",
             later=later,
-            realtime=Realtime(self._client, self._requests, self._index.name, self._subject.shape),
+            realtime=Realtime(
+                self._client, self._requests, self._index.name, self._subject.shape, whole=self._context.deep
+            ),
             sink=sink,
             letters=letters,
             settled=settled,
             lower=self._windows.lowers,
             others=self._windows.others,
+            contents=contents if self._context.deep else None,
         )
 
-    def _confirm(self, suspects: Suspects, confirm: Confirm) -> None:
-        for case in confirm.cases(suspects.chunks(CHUNK)):
+    def _count(self, cases: Iterable[Case]) -> None:
+        for case in cases:
             self._lagging += case.verdict.in_flight
             if case.verdict.kind is None:
                 continue
             self._counts[case.verdict.kind] += 1
             made = findings.finding(self._subject.table, case)
             self._cells.mark(made.class_, made.key)
-            if len(self._findings) < FINDINGS_LIMIT:
+            if len(self._findings) < findings.FINDINGS_LIMIT:
                 self._findings.append(made)
 
     def _report(self, seconds: float) -> TableReport:
@@ -229,6 +256,7 @@ class TableAudit:
                 Window(partition=part.partition, low=part.low, high=part.high, **self._keys(part.partition))
                 for part in self._windows.parts
             ],
+            deep=self._context.deep,
             keys=expected.keys if expected else 0,
             lagging=self._lagging,
             counts=dict(self._counts),

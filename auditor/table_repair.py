@@ -9,8 +9,9 @@ from typing import Self
 from elasticsearch import Elasticsearch
 
 from auditor import index
+from auditor.case import Case
 from auditor.change import Change
-from auditor.confirm import CHUNK, Case, Confirm
+from auditor.confirm import CHUNK, Confirm
 from auditor.dead_letters import DeadLetters
 from auditor.events import events
 from auditor.later import Later

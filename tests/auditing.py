@@ -39,12 +39,12 @@ class Row:
         self.id = "" if op == "t" else document_id(self.text)
         self.ts_ms = int(time.time() * 1000)
 
-    def source(self, topic_id: str, rev: int = 0) -> dict[str, Any]:
+    def source(self, topic_id: str, rev: int = 0, fields: dict[str, Any] | None = None) -> dict[str, Any]:
         block = cdc_block(
             key=self.text, topic_id=topic_id, partition=self.partition, offset=self.offset, seq=self.seq,
             ts_ms=self.ts_ms, rev=rev,
         )  # fmt: skip
-        return document(self.after or {}, block)
+        return {**fields, "_cdc": block} if fields is not None else document(self.after or {}, block)
 
 
 class World:
@@ -53,7 +53,9 @@ class World:
     def __init__(
         self, settings: Settings, client: Elasticsearch, *, partitions: int = 3, table: str = "things",
         key: tuple[str, ...] = ("id",), topic_config: dict[str, str] | None = None,
+        made: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda after: after,
     ) -> None:  # fmt: skip
+        self.made = made  # the document of a row, without what the sink adds
         self.settings, self.es, self.partitions = settings, client, partitions
         self.name = settings.source.name
         columns = tuple(Column(name=name, type=ColumnType.VARCHAR, length=3072) for name in (*key, "text"))
@@ -113,10 +115,17 @@ class World:
         self._seq += STEP
         self._commit([Row({}, "t", self._seq, None, below or self._seq) for _ in range(self.partitions)], None)
 
+    def row(self, key: Any) -> Row:
+        """A row with that key, which nobody writes."""
+        return Row(self._columns(key), "c", 0, None)
+
+    def _columns(self, key: Any) -> dict[str, Any]:
+        values = key if isinstance(key, tuple) else (key,)
+        return dict(zip(self.key, values, strict=True))
+
     def _row(self, op: str, key: Any, after: dict[str, Any] | None) -> Row:
         self._seq += STEP
-        values = key if isinstance(key, tuple) else (key,)
-        columns = dict(zip(self.key, values, strict=True))
+        columns = self._columns(key)
         return Row(columns, op, self._seq, None if after is None else {**columns, **after})
 
     def _commit(self, rows: list[Row], partition: int | None, *, lone: bool = False) -> list[Row]:
@@ -180,10 +189,10 @@ class World:
                 self._bulk_now(operations)
                 operations = []
                 self._sweep(row)
-            elif row.after is None:
+            elif row.after is None or (fields := self.made(row.after)) is None:
                 operations.append({"delete": target})
             else:
-                operations += [{"index": target}, row.source(self.topic_id)]
+                operations += [{"index": target}, row.source(self.topic_id, fields=fields)]
         self._bulk_now(operations)
 
     def _bulk_now(self, operations: list[dict[str, Any]]) -> None:
@@ -249,8 +258,8 @@ class World:
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
-    def audit(self, *tables: str) -> AuditReport:
-        return audit(Context(settings=self.settings), tables)
+    def audit(self, *tables: str, deep: bool = False) -> AuditReport:
+        return audit(Context(settings=self.settings, deep=deep), tables)
 
     def document(self, id_: str) -> dict[str, Any] | None:
         found = self.es.options(ignore_status=404).get(index=self.index, id=id_)

@@ -19,6 +19,11 @@ def upper(event: Event) -> dict[str, Any] | None:
     return {**row, "note": row["note"].upper(), "words": row["note"].split(), "table": event["source"]["table"]}
 
 
+def shouting(event: Event) -> dict[str, Any]:
+    """Text in capitals."""
+    return {**event["after"], "text": event["after"]["text"].upper()}
+
+
 def picky(event: Event) -> dict[str, Any]:
     """Raises for a note that is no number."""
     return {"id": event["after"]["id"], "number": int(event["after"]["note"])}

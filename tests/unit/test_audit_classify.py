@@ -88,7 +88,7 @@ def test_the_first_class_that_fits(case: Log, found: Doc | None, kind: FindingCl
 
 
 def test_in_flight_is_told_apart() -> None:
-    assert judge(log(UP, NEXT), doc(NEXT)) == Verdict(None, UP, in_flight=True)
+    assert judge(log(UP, NEXT), doc(NEXT)) == Verdict(None, UP, in_flight=True, shown=NEXT)
     assert judge(log(UP, NEXT_DEL), None).in_flight
     assert not judge(log(UP), doc(UP)).in_flight
 

@@ -28,11 +28,15 @@ def make_world(
     made: list[World] = []
     client = elastic.client()
 
-    def make(*, audit: dict[str, Any] | None = None, patience_s: float = 30, **options: Any) -> World:
+    def make(
+        *, audit: dict[str, Any] | None = None, sink: dict[str, Any] | None = None, patience_s: float = 30,
+        **options: Any,
+    ) -> World:  # fmt: skip
         limits = {"max_requests_per_s": 1000, "wait_s": 5, "leaf_keys": 8, **(audit or {})}
         settings = make_settings(
             f"au{unique[-6:]}",
             audit=limits,
+            sink=sink or {},
             service={"start_timeout_s": patience_s},
             elasticsearch={"request_timeout_s": patience_s},
         )

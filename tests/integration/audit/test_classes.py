@@ -107,7 +107,7 @@ def test_all_is_lost(make_world: MakeWorld) -> None:
     world.sync(skip=lambda _row: True)
     report = world.audit()
     assert len(report.findings(FindingClass.MISSING)) == 1500
-    assert report.tables[0].cost.requests < 12
+    assert report.tables[0].cost.requests < 18  # each was asked for twice
 
 
 def test_a_document_overwritten_without_cdc_is_stale_and_of_one_class_only(make_world: MakeWorld) -> None:

@@ -98,6 +98,34 @@ def test_a_topic_that_is_made_anew_on_the_way_leaves_it_inconclusive(
     assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
 
 
+def test_an_alias_that_is_swapped_on_the_way_leaves_it_inconclusive(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world()
+    world.put(*ids(20))
+    world.sync()
+    world.remove("7")
+    other = f"{world.alias}.000002"
+    real = requests.Requests.send
+
+    def swapping(self: requests.Requests, what: str, call: Callable[[], Any]) -> Any:
+        answer = real(self, what, call)
+        if what == "point in time":
+            world.es.indices.create(index=other, mappings=world.mappings())
+            move = [{"remove": {"index": world.index, "alias": world.alias}},
+                    {"add": {"index": other, "alias": world.alias}}]  # fmt: skip
+            world.es.indices.update_aliases(actions=move)
+        return answer
+
+    monkeypatch.setattr(requests.Requests, "send", swapping)
+    try:
+        report = world.audit()
+        assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
+        assert f"leads to {other} now" in report.reason
+    finally:
+        world.es.indices.delete(index=other)
+
+
 def test_a_server_lost_on_the_way_leaves_it_inconclusive(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
