@@ -13,6 +13,7 @@ from ops.settings import KafkaSettings
 from schemas.errors import UnreachableError
 
 _META_TIMEOUT_S = 10
+_FETCH_WAIT_MS = 10  # how long the broker holds back that there is no more: nobody fetches between two readings
 
 
 class ControlReader:
@@ -21,7 +22,13 @@ class ControlReader:
     def __init__(self, settings: KafkaSettings, client_id: str, topic: str) -> None:
         self._where = settings.bootstrap_servers
         self._topic = topic
-        self._consumer: Consumer = consumer(settings, client_id, auto_offset_reset="earliest")
+        self._consumer: Consumer = consumer(
+            settings,
+            client_id,
+            auto_offset_reset="earliest",
+            enable_partition_eof=True,  # else nothing tells that the position is past the last marker
+            fetch_wait_max_ms=_FETCH_WAIT_MS,
+        )
         self._assigned = False
 
     def to_end(self, *, timeout_s: float = 30, wanted: Callable[[], bool] = lambda: True) -> Iterator[Message]:
@@ -32,7 +39,9 @@ class ControlReader:
         try:
             if not self._assigned and not self._assign():
                 return
+            self._consumer.resume(self._consumer.assignment())
             yield from self._read(time.monotonic() + timeout_s, wanted)
+            self._consumer.pause(self._consumer.assignment())
         except KafkaException as error:
             raise translate(error, self._where) from error
 
@@ -62,9 +71,10 @@ class ControlReader:
             if message is None:
                 continue
             error = message.error()
-            if error is not None:
+            if error is None:
+                yield message
+            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  librdkafka's local errors begin so
                 raise translate(error, self._where)
-            yield message
 
     def _behind(self, ends: dict[int, int]) -> bool:
         # Positions move past transaction markers only once something behind them was polled, or the end was;
