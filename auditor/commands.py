@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from auditor import printing, report_command
-from auditor.duration import seconds
 from auditor.every import serve
 from auditor.interrupts import interruptible
 from auditor.lock import locked
@@ -18,6 +17,7 @@ from auditor.repair import repair as repair_report
 from auditor.round import Done, Round, left
 from auditor.run_context import Context
 from ops.config import load
+from ops.duration import seconds
 from ops.log import configure
 from ops.settings import Settings
 from schemas.errors import UsageError

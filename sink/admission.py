@@ -11,7 +11,9 @@ from ops.log import logger
 from schemas.errors import OffsetsLostError
 from schemas.record import Kind
 from sink import hints
+from sink.freshness import unread_since_ms
 from sink.part import Item, Part, item_in
+from sink.retention import too_old
 from sink.share import Share, intake, lane_of, share_of
 from sink.trouble import Troubles
 from sink.watch import Target
@@ -47,6 +49,7 @@ class Admission:
         """Open records of ours, in order. Raises `FormatError`, `OffsetsLostError`."""
         self._check_age(part, messages[0])
         part.stale_position = -1
+        part.freshness.read((messages[-1].offset() or 0) + 1, messages[-1].timestamp()[1])
         if part.held or part.wait is not None or not self._pass(part, messages):
             for message in messages:
                 self._hold(part, item_in(part, message))
@@ -54,8 +57,7 @@ class Admission:
 
     def _pass(self, part: Part, messages: Sequence[Message]) -> bool:
         """Put them into the lanes if none of them has to wait, which is the rule."""
-        version = self._targets()[part.topic].version
-        read = intake(part, messages, version=version, lanes=self._lanes) if version > 0 else None
+        read = intake(part, messages, version=self._targets()[part.topic].version, lanes=self._lanes)
         if read is None:
             return False
         part.offsets.opened(read.opened)
@@ -93,19 +95,23 @@ class Admission:
         )
 
     def _check_age(self, part: Part, message: Message) -> None:
-        """Past `delete.retention.ms` compaction may have removed the tombstones of keys that were indexed before."""
+        """Past `delete.retention.ms` compaction may have removed deletes of keys that were indexed before."""
         now = time.monotonic()
         if now < part.next_age_check:
             return
         part.next_age_check = now + _AGE_CHECK_EVERY_S
-        behind_s = time.time() - max(message.timestamp()[1], part.began_ms) / 1000
-        limit_s = self._targets()[part.topic].retention_s
+        since_ms = unread_since_ms(
+            end=part.offsets.end,
+            offset=message.offset() or 0,
+            published_ms=message.timestamp()[1],
+            read_ms=part.freshness.read_ms,
+            began_ms=part.began_ms,
+        )
+        behind_s, limit_s = time.time() - since_ms / 1000, self._targets()[part.topic].retention_s
         if behind_s > limit_s:
-            raise OffsetsLostError(
-                f"the next unread record is {behind_s:.0f} s old; deletes older than {limit_s:.0f} s may be gone",
-                where=f"{part.where} at offset {message.offset()}",
-                hint=hints.rebuild(group=self._group, topic=part.topic, index=f"{part.alias}.*"),
-            )
+            where = f"{part.where} at offset {message.offset()}"
+            hint = hints.rebuild(group=self._group, topic=part.topic, index=f"{part.alias}.*")
+            raise too_old(where, behind_s=behind_s, limit_s=limit_s, hint=hint)
 
     def _gate(self, part: Part, item: Item) -> Callable[[], bool] | None:
         if item.kind is Kind.BARRIER and part.passed != item.offset:

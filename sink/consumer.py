@@ -169,7 +169,7 @@ class Group:
         where = f"{place.topic}[{place.partition}]"
         if place.offset < 0:
             low = self._consumer.get_watermark_offsets(place, timeout=_META_TIMEOUT_S)[0]
-            return self._part(target, place, Mark(low, 0), int(time.time() * 1000))
+            return self._part(target, place, Mark(low, 0), began_ms=int(time.time() * 1000))
         found = commit.decode(place.metadata, where)
         if found.topic_id != target.topic_id:
             raise OffsetsLostError(
@@ -177,11 +177,12 @@ class Group:
                 where=where,
                 hint=hints.rebuild(group=self._group, topic=place.topic, index=f"{target.alias}.*"),
             )
-        part = self._part(target, place, Mark(place.offset, found.seq), found.began_ms)
+        mark = Mark(place.offset, found.seq)
+        part = self._part(target, place, mark, began_ms=found.began_ms, read_ms=found.read_ms)
         part.committed = part.offsets.mark
         return part
 
-    def _part(self, target: Target, place: TopicPartition, start: Mark, began_ms: int) -> Part:
+    def _part(self, target: Target, place: TopicPartition, start: Mark, *, began_ms: int, read_ms: int = 0) -> Part:
         return Part(
             topic=target.topic,
             number=place.partition,
@@ -190,6 +191,7 @@ class Group:
             alias=target.alias,
             start=start,
             began_ms=began_ms,
+            read_ms=read_ms,
             shape=target.shape,
         )
 
@@ -241,6 +243,9 @@ class Group:
             if place.offset >= 0 and place.offset != part.stale_position:
                 part.stale_position = -1
                 part.offsets.reached(place.offset)
+            part.freshness.settled(part.offsets.mark.offset)
+            if not part.offsets.open and place.offset >= self._high(part) >= 0:
+                part.freshness.caught_up(int(time.time() * 1000))
 
     def _positions(self, parts: list[Part]) -> list[TopicPartition]:
         return self._consumer.position([_place(part) for part in parts]) if parts else []
@@ -308,8 +313,11 @@ class Group:
 
     def lag(self, part: Part) -> int:
         """Records of a partition not yet committed, as far as the last fetch told; markers count."""
-        high = self._consumer.get_watermark_offsets(_place(part), cached=True)[1]
-        return max(0, int(high) - part.offsets.mark.offset)
+        return max(0, self._high(part) - part.offsets.mark.offset)
+
+    def _high(self, part: Part) -> int:
+        """Where the partition ends, as the last fetch told; negative before the first."""
+        return int(self._consumer.get_watermark_offsets(_place(part), cached=True)[1])
 
 
 def _place(part: Part, offset: int = -1001, metadata: str | None = None) -> TopicPartition:

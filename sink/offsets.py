@@ -53,6 +53,11 @@ class Offsets:
             return Mark(self._open[0][0] if self._open else self._end, self._seq)
 
     @property
+    def end(self) -> int:
+        """Where reading has come to."""
+        return self._end
+
+    @property
     def open(self) -> int:
         """How many records wait behind the mark, those settled out of order included."""
         return len(self._open)

@@ -12,6 +12,7 @@ from schemas.errors import FormatError
 from schemas.record import Kind, read
 from schemas.shape import PLAIN, Shape
 from sink.commit import Committed
+from sink.freshness import Freshness
 from sink.offsets import Mark, Offsets
 
 
@@ -26,8 +27,8 @@ class Part:
     """
 
     __slots__ = (
-        "alias", "began_ms", "committed", "floor", "held", "next_age_check", "number", "offsets", "owned", "passed",
-        "shape", "stale_position", "table", "topic", "topic_id", "vacant", "wait",
+        "alias", "began_ms", "committed", "floor", "freshness", "held", "next_age_check", "number", "offsets", "owned",
+        "passed", "shape", "stale_position", "table", "topic", "topic_id", "vacant", "wait",
     )  # fmt: skip
 
     def __init__(
@@ -40,6 +41,7 @@ class Part:
         alias: str,
         start: Mark,
         began_ms: int,
+        read_ms: int = 0,
         shape: Shape = PLAIN,
     ) -> None:
         self.topic = topic
@@ -51,6 +53,7 @@ class Part:
         self.offsets = Offsets(start)
         self.floor = start.seq
         self.began_ms = began_ms
+        self.freshness = Freshness(read_ms)
         self.committed: Mark | None = None
         self.vacant = False
         self.owned = True
@@ -71,7 +74,7 @@ class Part:
 
     def metadata(self, mark: Mark) -> str:
         """What is committed with a mark."""
-        return Committed(self.topic_id, mark.seq, self.began_ms).encode()
+        return Committed(self.topic_id, mark.seq, self.began_ms, self.freshness.read_ms).encode()
 
 
 class Item(NamedTuple):

@@ -9,20 +9,18 @@ from dataclasses import dataclass
 
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import ConfigResource
 
 from ops.catalog import Catalog
-from ops.kafka import admin, answer, committed, metadata, topic_ids, translate
+from ops.kafka import admin, committed, metadata, topic_ids, translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.shapes import Shapes
-from schemas.errors import ConfigError, IndexMissingError, OffsetsLostError, TidemarkError
-from schemas.fit import misfits, unknown
+from schemas.errors import ConfigError, IndexMissingError, MappingConflictError, OffsetsLostError, TidemarkError
 from schemas.shape import PLAIN, Shape
 from schemas.table import Table
 from sink import commit, deadletter, hints
-from sink.follow import follow
 from sink.index import Index, Indices
+from sink.retention import retention_s
 from sink.trouble import Fault, Troubles
 
 _log = logger(__name__)
@@ -36,10 +34,9 @@ _TIMEOUT_S = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A table that is indexed.
+    """A table that is indexed. `version`: the newest one that its index can take; `tried`: the newest one known.
 
-    `version`: the newest one that its index can take, -1 for none; `tried`: the newest one known. `shape` makes its
-    documents; `retention_s`: how long compaction leaves a tombstone in the topic.
+    `shape` makes its documents; `retention_s`: how long compaction leaves a tombstone in the topic.
     """
 
     table: str
@@ -170,10 +167,8 @@ class Watcher:
 
     def _target(self, catalog: Catalog, client: AdminClient, table: Table, topic_id: str) -> Target:
         known = self.targets.get(table.topic)
-        if known and known.topic_id == topic_id and known.tried >= table.version and known.version >= table.version:
+        if known and known.tried >= table.version and known.topic_id == topic_id:
             return known
-        if known is None:
-            self._refuse_misfits(catalog, table)
         index = self._indices.find(table)
         if index is None:
             if known:
@@ -182,6 +177,7 @@ class Watcher:
             index = self._indices.create(table)
             if index.created:
                 _log.info("index made", action="index_created", table=table.full_name, index=index.name)
+        self._indices.keep_deletes(index)
         # Another sink may have been faster, and have known less.
         index = self._follow(catalog, index, table)
         return Target(
@@ -191,27 +187,26 @@ class Watcher:
             alias=index.alias,
             version=index.version,
             tried=table.version,
-            retention_s=known.retention_s if known else self._retention_s(client, table.topic),
+            retention_s=known.retention_s if known else retention_s(client, table.topic, self._where, _TIMEOUT_S),
             shape=self._shapes.of(table),
         )
 
     def _follow(self, catalog: Catalog, index: Index, newest: Table) -> Index:
         """Bring the mapping up to the newest version that it can take; a later one stops this table only."""
         trouble = f"table {newest.full_name}"
-        followed = follow(self._indices, catalog, index, newest)
-        if followed.conflict is None:
-            self._troubles.clear(trouble)
-        else:
-            hint = hints.rebuild(group=self._settings.sink_group, topic=newest.topic, index=index.name)
-            self._troubles.report(trouble, followed.conflict.what, hint=hint)
-        return followed.index
-
-    def _refuse_misfits(self, catalog: Catalog, table: Table) -> None:
-        """What is configured of a table has to fit it when it is first seen."""
-        rules = self._shapes.rules(table)
-        found = [*misfits(rules, table), *unknown(rules, catalog.columns(table.full_name))]
-        if found:
-            raise ConfigError("; ".join(found), where=f'[sink.tables."{table.full_name}"]')
+        for number in range(index.version + 1, newest.version + 1):
+            table = catalog.get(newest.full_name, number)
+            if table is None:
+                continue
+            try:
+                index = self._indices.follow(index, table)
+            except MappingConflictError as error:
+                hint = hints.rebuild(group=self._settings.sink_group, topic=newest.topic, index=index.name)
+                self._troubles.report(trouble, error.what, hint=hint)
+                return index
+            _log.info("mapping follows the table", action="mapping", table=table.full_name, version=number)
+        self._troubles.clear(trouble)
+        return index
 
     def _refuse_if_committed(self, client: AdminClient, table: Table, topic_id: str) -> None:
         """An index that is gone is not made anew where offsets say that something was in it."""
@@ -231,9 +226,3 @@ class Watcher:
                     where=alias,
                     hint=hints.rebuild(group=group, topic=table.topic, index=f"{alias}.*"),
                 )
-
-    def _retention_s(self, client: AdminClient, topic: str) -> float:
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        asked = client.describe_configs([resource], request_timeout=_TIMEOUT_S)[resource]
-        found = answer(asked, _TIMEOUT_S, self._where)
-        return int(found["delete.retention.ms"].value) / 1000

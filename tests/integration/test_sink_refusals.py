@@ -138,6 +138,16 @@ def test_a_record_past_the_offset_is_older_than_the_one_below(world: World) -> N
     refused(world, ExitCode.POSITION_LOST, "is older (seq 1024) than the one below it")
 
 
+def test_offsets_moved_back_by_hand(world: World) -> None:
+    """Kafka's own tool leaves nothing beside the offset; one that keeps what was there makes it wrong."""
+    run_once(world)
+    commits = world.commits()
+    alter_offsets(world, dict.fromkeys(range(3), (0, "")))
+    refused(world, ExitCode.POSITION_LOST, "was not written by a sink", "tidemark sink rewind")
+    alter_offsets(world, {number: (0, part.metadata) for number, part in commits.items()})
+    refused(world, ExitCode.POSITION_LOST, "than the one below it")
+
+
 def test_offsets_of_somebody_else(world: World) -> None:
     world.source.table()
     world.put(*({"id": n, "note": "x"} for n in range(30)))

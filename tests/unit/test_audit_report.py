@@ -10,11 +10,11 @@ from rich.console import Console
 
 from auditor.audit import verdict
 from auditor.change import Change, current_version
-from auditor.duration import seconds
 from auditor.queries import check
 from auditor.repair import _status as left_by
 from auditor.report_json import to_json
 from auditor.report_text import show
+from ops.duration import seconds
 from schemas.errors import PartialAnswerError, UsageError
 from schemas.report import AuditReport, AuditStatus, Finding, FindingClass, Repair, RepairOutcome, TableReport, Window
 

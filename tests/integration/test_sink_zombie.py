@@ -1,0 +1,83 @@
+"""Late requests and late sinks: nothing brings a deleted document back."""
+
+from __future__ import annotations
+
+import signal
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from fault_proxy import FaultProxy
+from runner import Pipeline, until
+from sink.index import GC_DELETES
+from sink_world import World, ready, status
+
+pytestmark = pytest.mark.stack
+
+
+def frozen_with_a_request_pending(world: World, proxy: FaultProxy) -> Pipeline:
+    """A sink that had sent a newer version of document 1 when it was frozen; the proxy has it still."""
+    world.source.partitions = 1
+    world.source.table()
+    world.put({"id": 1, "note": "first"})
+    sink = world.sink(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]})
+    world.await_equal()
+    proxy.up.stalled, proxy.up.kept = True, bytearray()
+    world.put({"id": 1, "note": "late"})
+    until(lambda: status(sink)["details"]["open"] == 1, "it is read")
+    time.sleep(0.5)  # longer than it waits for more to send
+    sink.running("sink").process.send_signal(signal.SIGSTOP)
+    return sink
+
+
+def deletes_kept(world: World, wanted: str | None = None) -> str:
+    name, index = "index.gc_deletes", f"{world.alias()}.000001"
+    if wanted is not None:
+        world.client.indices.put_settings(index=index, settings={name: wanted})
+    found = world.client.indices.get_settings(index=index, name=name, flat_settings=True)
+    return str(found[index]["settings"][name])
+
+
+def test_a_request_that_lands_after_the_delete(world: World) -> None:
+    """The index remembers deletes for longer than a request can live; a sink that starts sees to that."""
+    with FaultProxy(urlsplit(world.servers.elastic.url).port or 0) as proxy:
+        zombie = frozen_with_a_request_pending(world, proxy)
+        assert deletes_kept(world) == GC_DELETES
+        deletes_kept(world, "1ms")
+        heir = world.sink()
+        assert deletes_kept(world) == GC_DELETES
+        world.await_equal()
+        world.delete({"id": 1})
+        world.await_equal()
+        proxy.up.stalled = False
+        until(lambda: b'"late"' in bytes(proxy.up.kept or b""), "the request lands")
+        zombie.running("sink").process.send_signal(signal.SIGCONT)
+        until(lambda: ready(zombie), "it has come back")
+        assert zombie.stop("sink") == 0
+        world.await_equal()
+        assert not world.documents()
+        assert heir.stop("sink") == 0
+
+
+@pytest.mark.soak
+def test_a_sink_that_was_frozen_for_long_sends_nothing(world: World) -> None:
+    """What the index remembers is over by then: the sink itself must know better."""
+    with FaultProxy(urlsplit(world.servers.elastic.url).port or 0) as proxy:
+        zombie = frozen_with_a_request_pending(world, proxy)
+        frozen = time.monotonic()
+        heir = world.sink()
+        world.await_equal()
+        world.delete({"id": 1})
+        world.await_equal()
+        deletes_kept(world, "1ms")
+        proxy.reset()
+        proxy.up.stalled, proxy.up.kept = False, bytearray()
+        until(lambda: time.monotonic() - frozen > 125, "no lease is that long", 130)
+        world.client.indices.refresh(index=world.alias())
+        zombie.running("sink").process.send_signal(signal.SIGCONT)
+        until(lambda: ready(zombie), "it has come back")
+        assert zombie.stop("sink") == 0
+        assert b'"late"' not in bytes(proxy.up.kept or b"")
+        assert not world.documents()
+        assert heir.stop("sink") == 0
