@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import orjson
+from typing import cast
 
 from auditor.run_context import Context
 from ops.control import ControlReader
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import dropped_seq, letter
 from schemas.names import deadletter_topic
-from schemas.table import check_format
 
 
 class DeadLetters:
-    """Reads `<source>.__deadletter` on, as often as asked."""
+    """Reads `<source>.__deadletter` on, as often as asked; a letter that was dropped explains nothing any more."""
 
     def __init__(self, context: Context, topic: str) -> None:
         self._topic = topic
         self._context = context
         self._reader: ControlReader | None = None
-        self.seqs: set[int] = set()
-        self.newest: dict[str, int] = {}  # _id -> seq of its last dead letter
+        self._found: dict[bytes, dict[int, str]] = {}  # a letter's key -> seqs, and the document's _id with each
 
     def read_on(self) -> set[int]:
-        """Seqs of this topic's dead letters, the newest included."""
+        """Seqs of this topic's dead letters, the newest of a row and what is still there of the others."""
         if self._reader is None:
             name = deadletter_topic(self._context.settings.source.name)
             self._reader = ControlReader(self._context.settings.kafka, self._context.client_id, name)
         for message in self._reader.to_end():
-            value = message.value()
+            key, value = message.key() or b"", message.value()
             if value is None:
-                continue
-            check_format(orjson.loads(value), "dead letter")
-            letter = DeadLetter.model_validate_json(value)
-            if letter.topic == self._topic:
-                self.seqs.add(letter.seq)
-                self.newest[letter.id] = max(letter.seq, self.newest.get(letter.id, 0))
-        return self.seqs
+                self._drop(key, dropped_seq(cast("list[tuple[str, bytes]] | None", message.headers())))
+            elif (found := letter(value)).topic == self._topic:
+                self._found.setdefault(key, {})[found.seq] = found.id
+        return {seq for seqs in self._found.values() for seq in seqs}
+
+    @property
+    def newest(self) -> dict[str, int]:
+        """_id -> seq of its last dead letter."""
+        return {seqs[max(seqs)]: max(seqs) for seqs in self._found.values() if seqs}
+
+    def _drop(self, key: bytes, seq: int | None) -> None:
+        seqs = self._found.pop(key, {})
+        self._found[key] = {other: id_ for other, id_ in seqs.items() if seq is not None and other > seq}
 
     def close(self) -> None:
         if self._reader is not None:

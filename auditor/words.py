@@ -103,7 +103,7 @@ def advice(report: AuditReport) -> Iterator[str]:
     if FindingClass.FOREIGN in found:
         yield "foreign documents are never touched: find out who writes to the index, then delete them by hand"
     if FindingClass.DEAD_LETTERED in found:
-        yield "read the reasons in the dead-letter topic; a later good change of such a row heals it"
+        yield "`tidemark sink deadletter list` says why, `replay` tries again; a later good change heals such a row"
     if report.status is AuditStatus.INCONCLUSIVE:
         yield "mend the reason above and run the audit again: nothing is proven until then"
     elif any(table.reason for table in report.tables):

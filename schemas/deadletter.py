@@ -1,26 +1,32 @@
-"""The record of a change that Elasticsearch refused: kept whole, with the reason."""
+"""The record of a change that Elasticsearch refused: kept whole, with the reason; and which of them stand."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.event import SEQ_HEADER
 from schemas.report import Seq
-from schemas.table import FORMAT
+from schemas.table import FORMAT, check_format
 
 
 class DeadLetter(BaseModel):
     """A value of `<source>.__deadletter`.
 
-    `value` is the event's JSON as text; `status`, `type` and `reason` are Elasticsearch's; `ts_ms` is when it refused.
+    `value` is the event's JSON as text, null for a tombstone and for an event that is too large; it stands in `topic`,
+    whose UUID is `topic_id`. `status`, `type` and `reason` are Elasticsearch's; `ts_ms` is when it refused.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: int = FORMAT
+    table: str
     topic: str
+    topic_id: str
     partition: int
     offset: int
     key: str
@@ -43,3 +49,44 @@ def record_key(topic: str, key: str) -> bytes:
     """The dead-letter record's key for a row key (the Kafka key's JSON text) of a topic."""
     row: Any = orjson.Fragment(key.encode())
     return orjson.dumps({"topic": topic, "key": row})
+
+
+def letter(value: bytes) -> DeadLetter:
+    """Read a value. Raises `FormatError` for a newer tidemark's."""
+    check_format(orjson.loads(value), "dead letter")
+    return DeadLetter.model_validate_json(value)
+
+
+def dropped_seq(headers: Iterable[tuple[str, Any]] | None) -> int | None:
+    """Up to which seq a null value drops the letters of its key; None for one without the header: all of them."""
+    return next((int(value) for name, value in headers or () if name == SEQ_HEADER), None)
+
+
+class Standing:
+    """Which letters stand: the newest of a key, unless it was dropped.
+
+    A letter can be written while an older one of its key is being dropped, so a drop names the seq that it means.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, tuple[int, int]] = {}  # a key's digest -> number and seq
+
+    def wrote(self, key: bytes, number: int, seq: int) -> None:
+        """A letter; `number` is its offset in the dead-letter topic."""
+        name = _digest(key)
+        if seq >= self._found.get(name, (0, -1))[1]:
+            self._found[name] = (number, seq)
+
+    def dropped(self, key: bytes, seq: int | None) -> None:
+        name = _digest(key)
+        if name in self._found and (seq is None or self._found[name][1] <= seq):
+            del self._found[name]
+
+    @property
+    def numbers(self) -> set[int]:
+        return {number for number, _ in self._found.values()}
+
+
+def _digest(key: bytes) -> bytes:
+    # Keys can be long, and there can be many.
+    return blake2b(key, digest_size=16).digest()

@@ -67,13 +67,18 @@ class Actions:
             return b""
 
     def _shaped(self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int) -> bytes:
-        id_ = document_id(key)
-        target = orjson.dumps(id_)
-        routing = self._shape.routing(id_)
-        if routing is not None:
-            target += b',"routing":' + orjson.dumps(routing)
+        target = self._target(key)
         fields = None if event is None else self._shape.json(event)
         if fields is None:
             return b'%b%b,"version":%d,"version_type":"external"}}\n' % (self._delete, target, seq)
         source = self._origin.around(fields, key=key, offset=offset, seq=seq, ts_ms=ts_ms)
         return b'%b%b,"version":%d,"version_type":"external"}}\n%b\n' % (self._index, target, seq, source)
+
+    def erasure(self, key: str, version: int) -> bytes:
+        """The line that deletes a document that is older than a version."""
+        return b'%b%b,"version":%d,"version_type":"external"}}\n' % (self._delete, self._target(key), version)
+
+    def _target(self, key: str) -> bytes:
+        id_ = document_id(key)
+        target, routing = orjson.dumps(id_), self._shape.routing(id_)
+        return target if routing is None else target + b',"routing":' + orjson.dumps(routing)

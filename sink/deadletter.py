@@ -32,7 +32,9 @@ _META_TIMEOUT_S = 15
 def letter_of(item: Item, answer: Answer) -> DeadLetter:
     """The event, whole, and why it was refused; `id` is the document's."""
     return DeadLetter(
+        table=item.part.table,
         topic=item.part.topic,
+        topic_id=item.part.topic_id,
         partition=item.part.number,
         offset=item.offset,
         key=item.kafka_key.decode(),

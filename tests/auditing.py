@@ -239,9 +239,9 @@ class World:
         topic = names.deadletter_topic(self.name)
         self._make_topic(topic, 1, {"cleanup.policy": "compact"})
         letter = DeadLetter(
-            topic=self.topic, partition=row.partition, offset=row.offset, key=kafka_key(row.key).decode(),
-            key_text=row.text, seq=row.seq, index=self.alias, id=row.id, status=400, type="document_parsing_exception",
-            reason="no", ts_ms=row.ts_ms, value=None,
+            table=self.table.full_name, topic=self.topic, topic_id=self.topic_id, partition=row.partition,
+            offset=row.offset, key=kafka_key(row.key).decode(), key_text=row.text, seq=row.seq, index=self.alias,
+            id=row.id, status=400, type="document_parsing_exception", reason="no", ts_ms=row.ts_ms, value=None,
         )  # fmt: skip
         self._transaction([(topic, letter.record_key(), 0, letter.model_dump_json().encode(), None, lambda *_: None)])
 

@@ -50,9 +50,8 @@ start = "latest"                   # the first time: "latest", "earliest", "gtid
 # exclude = ["ssn"]
 # mask = ["phone"]
 
-# [sink.tables."shop.orders"]      # what is in the index: docs/how-to/shape-documents.md
+# [sink.tables."shop.orders"]
 # index = "orders"
-# filter = [{ column = "status", op = "!=", value = "draft" }]
 """
 
 

@@ -1,0 +1,144 @@
+"""The letters of `<source>.__deadletter` that stand, as its commands read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple, Self, cast
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from ops.control import ControlReader
+from ops.kafka import producer, translate
+from ops.settings import Settings
+from schemas.deadletter import DeadLetter, Standing, dropped_seq, letter
+from schemas.errors import UnreachableError, UsageError
+from schemas.event import SEQ_HEADER
+from schemas.names import deadletter_topic
+
+_SILENCE_S = 60
+_FLUSH_S = 30
+
+
+class Numbered(NamedTuple):
+    """A letter and its number: its offset in the dead-letter topic, so that a key's next letter has another one."""
+
+    number: int
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which letters: all, unless it says less. `tables` are patterns; `reason` is part of type or reason, in any case.
+
+    Times are milliseconds since 1970, the second one is not included.
+    """
+
+    numbers: frozenset[int] = frozenset()
+    tables: Sequence[str] = ()
+    reason: str = ""
+    since_ms: int = 0
+    until_ms: int = 1 << 62
+
+    def __call__(self, found: Numbered) -> bool:
+        about = found.letter
+        return (
+            (not self.numbers or found.number in self.numbers)
+            and (not self.tables or any(fnmatchcase(about.table, pattern) for pattern in self.tables))
+            and self.reason.casefold() in f"{about.type} {about.reason}".casefold()
+            and self.since_ms <= about.ts_ms < self.until_ms
+        )
+
+
+def no_such(numbers: Collection[int]) -> UsageError:
+    """The error for numbers that no standing letter has."""
+    return UsageError(
+        f"no dead letter stands with number {', '.join(map(str, sorted(numbers)))}",
+        hint="See `tidemark sink deadletter list`: a key's next letter has another number.",
+    )
+
+
+class Letterbox:
+    """Reads the dead-letter topic, and drops letters from it. Use it in a `with`; not for several threads at once."""
+
+    def __init__(self, settings: Settings, client_id: str) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._topic = deadletter_topic(settings.source.name)
+        self._reader = ControlReader(settings.kafka, client_id, self._topic)
+        self._producer: Producer | None = None
+
+    def standing(self, wanted: Wanted) -> Iterator[Numbered]:
+        """Letters that stand, in the order in which they were written; one at a time is in memory.
+
+        Reads the topic twice: what stands is known only at its end. Raises `FormatError`, `UnreachableError`.
+        """
+        numbers = self._standing_numbers()
+        if not numbers:
+            return
+        last = max(numbers)
+        with ControlReader(self._settings.kafka, self._client_id, self._topic) as reader:
+            for message in reader.to_end(timeout_s=math.inf, silence_s=_SILENCE_S):
+                number, value = message.offset() or 0, message.value()
+                if number in numbers and value is not None and wanted(found := Numbered(number, letter(value))):
+                    yield found
+                if number >= last:
+                    return
+
+    def _standing_numbers(self) -> set[int]:
+        found = Standing()
+        for message in self._reader.to_end(timeout_s=math.inf, silence_s=_SILENCE_S):
+            key, value = message.key() or b"", message.value()
+            if value is None:
+                found.dropped(key, dropped_seq(cast("list[tuple[str, bytes]] | None", message.headers())))
+            else:
+                found.wrote(key, message.offset() or 0, letter(value).seq)
+        return found.numbers
+
+    def drop(self, letters: Mapping[bytes, int]) -> None:
+        """Drop letters: their keys, and the seq of each. Raises `UnreachableError` if Kafka does not take it.
+
+        A sink may have written a newer letter of a key since it was read: what the drop would bury is written again.
+        """
+        dropped = self._write([(key, None, seq) for key, seq in letters.items()])
+        buried = []
+        for message in self._reader.to_end(timeout_s=math.inf, silence_s=_SILENCE_S):
+            key, value = message.key() or b"", message.value()
+            if (
+                value is not None
+                and (message.offset() or 0) < dropped.get(key, -1)
+                and letter(value).seq > letters[key]
+            ):
+                buried.append((key, value, 0))
+        self._write(buried)
+
+    def _write(self, records: Sequence[tuple[bytes, bytes | None, int]]) -> dict[bytes, int]:
+        """Keys, values, and seqs of what is dropped; where each key's record stands."""
+        places: dict[bytes, int] = {}
+        errors: list[KafkaError] = []
+
+        def done(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                errors.append(error)
+            else:
+                places[message.key() or b""] = message.offset() or 0
+
+        if self._producer is None:
+            self._producer = producer(self._settings.kafka, self._client_id)
+        for key, value, seq in records:
+            headers: list[tuple[str, str | bytes | None]] = [(SEQ_HEADER, str(seq).encode())] if value is None else []
+            self._producer.produce(self._topic, value, key=key, headers=headers, on_delivery=done)
+        open_ = self._producer.flush(_FLUSH_S)
+        if errors:
+            raise translate(errors[0], self._settings.kafka.bootstrap_servers)
+        if open_:
+            raise UnreachableError("Kafka does not take what is dropped", where=self._settings.kafka.bootstrap_servers)
+        return places
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.close()
