@@ -21,7 +21,7 @@ from cdc.source.seam import Batch, Record
 from cdc.topics import Topics
 from ops import crashpoint
 from ops.catalog import schema_key
-from ops.kafka import producer, translate
+from ops.kafka import metadata, producer, translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
@@ -87,6 +87,8 @@ class Publisher:
 
     def open(self) -> None:
         """Fence the previous owner and finish what it left open. Raises `UnreachableError` after half a minute."""
+        # Without a connection the client looks for its coordinator in vain, and again only after half a second.
+        metadata(self._producer, self._store.topic, self._where)
         self._patiently(self._producer.init_transactions, "init_transactions")
 
     def claim(self) -> None:

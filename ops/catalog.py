@@ -44,6 +44,11 @@ class Catalog:
         """One version of `database.table`, None if it has not been read (yet)."""
         return self._versions.get((full_name, version))
 
+    def columns(self, full_name: str) -> set[str]:
+        """The columns of all versions of `database.table` that were read."""
+        versions = (table for (name, _), table in self._versions.items() if name == full_name)
+        return {column.name for table in versions for column in table.columns}
+
     @property
     def latest(self) -> Mapping[str, Table]:
         """`database.table` -> its newest version."""

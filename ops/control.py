@@ -14,6 +14,7 @@ from ops.settings import KafkaSettings
 from schemas.errors import UnreachableError
 
 _META_TIMEOUT_S = 10
+_FETCH_WAIT_MS = 10  # how long the broker holds back that there is no more: nobody fetches between two readings
 
 
 class ControlReader:
@@ -28,8 +29,13 @@ class ControlReader:
         self._where = settings.bootstrap_servers
         self._topic = topic
         self._start = start
-        reset = "earliest" if start is None else "error"
-        self._consumer: Consumer = consumer(settings, client_id, auto_offset_reset=reset)
+        self._consumer: Consumer = consumer(
+            settings,
+            client_id,
+            auto_offset_reset="earliest" if start is None else "error",
+            enable_partition_eof=True,  # else nothing tells that the position is past the last marker
+            fetch_wait_max_ms=_FETCH_WAIT_MS,
+        )
         self._assigned = False
 
     def to_end(
@@ -43,7 +49,9 @@ class ControlReader:
         try:
             if not self._assigned and not self._assign():
                 return
+            self._consumer.resume(self._consumer.assignment())
             yield from self._read(time.monotonic() + timeout_s, silence_s, wanted)
+            self._consumer.pause(self._consumer.assignment())
         except KafkaException as error:
             raise translate(error, self._where) from error
 
@@ -78,11 +86,12 @@ class ControlReader:
                 behind = self._behind(ends)
                 continue
             error = message.error()
-            if error is not None:
+            if error is None:
+                yield message
+            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  librdkafka's local errors begin so
                 raise translate(error, self._where)
-            yield message
             heard = time.monotonic()
-            if (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
+            if error is not None or (message.offset() or 0) + 1 >= ends[message.partition() or 0]:
                 behind = self._behind(ends)
 
     def _behind(self, ends: dict[int, int]) -> bool:

@@ -42,6 +42,7 @@ def common(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         "client.id": client_id,
         "error_cb": _report,
         "log_level": 3,
+        "reconnect.backoff.ms": 20,  # half of it passes before a new client connects at all
         "reconnect.backoff.max.ms": 2000,
         "allow.auto.create.topics": False,
     }
@@ -141,7 +142,7 @@ def answer(future: Future[_Found], timeout_s: float, where: str, *, expected: Co
         raise translate(error, where) from error
 
 
-def metadata(client: AdminClient, topic: str, where: str, timeout_s: float = 15) -> TopicMetadata:
+def metadata(client: AdminClient | Producer, topic: str, where: str, timeout_s: float = 15) -> TopicMetadata:
     """What the brokers say of a topic, its `error` included. Raises a `TidemarkError` if they say nothing."""
     try:
         return client.list_topics(topic, timeout=timeout_s).topics[topic]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ops.section import ColumnNames, Section
 from schemas.condition import WITH_LIST, WITHOUT_VALUE, Condition, Operator, Scalar
@@ -14,6 +15,19 @@ from schemas.table import folded_column
 from schemas.values import type_named
 
 TableName = Annotated[str, Field(pattern=r"^[^.*?]+\.[^*?]+$")]  # a wildcard would match nothing, without a word
+
+
+_TAKEN = {"gc_deletes", "default_pipeline", "final_pipeline"}
+
+
+def flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """An index's settings by their dotted names, without `index.` before them."""
+    for key, value in settings.items():
+        name = f"{above}{key}".removeprefix("index.")
+        if isinstance(value, Mapping):
+            yield from flat(value, "" if name == "index" else f"{name}.")
+        else:
+            yield name, value
 
 
 def _field(name: str) -> str:
@@ -84,6 +98,14 @@ class SinkTableSettings(Section):
     transform: Annotated[str, Field(pattern=r"^([\w.]+:[\w.]+)?$")] = ""
     routing: ColumnNames = []
     settings: dict[str, Any] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _not_ours(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted({name for name, _ in flat(settings)} & _TAKEN)
+        if taken:
+            raise ValueError(f"{', '.join(taken)} cannot be set: deletes would come back, or documents be others")
+        return settings
 
     @property
     def rules(self) -> Rules:

@@ -28,7 +28,7 @@ from typing import Any
 
 from schemas.table import Column, ColumnType
 
-IGNORE_ABOVE = 8191  # counted in characters; a term is at most 32,766 bytes and a character at most 4
+IGNORE_ABOVE = 8191  # counted in UTF-16 units, of which none takes more than 3 bytes; a term is at most 32,766 bytes
 
 _KEYWORD: Mapping[str, Any] = {"type": "keyword", "ignore_above": IGNORE_ABOVE}
 _TEXT: Mapping[str, Any] = {"type": "text", "fields": {"keyword": _KEYWORD}}

@@ -57,7 +57,8 @@ class Admission:
 
     def _pass(self, part: Part, messages: Sequence[Message]) -> bool:
         """Put them into the lanes if none of them has to wait, which is the rule."""
-        read = intake(part, messages, version=self._targets()[part.topic].version, lanes=self._lanes)
+        version = self._targets()[part.topic].version
+        read = intake(part, messages, version=version, lanes=self._lanes) if version > 0 else None
         if read is None:
             return False
         part.offsets.opened(read.opened)

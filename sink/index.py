@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +17,13 @@ from ops.log import logger
 from ops.settings import SinkSettings
 from schemas import names
 from schemas.errors import ConfigError, IndexForeignError, IndexMissingError, MappingConflictError, UsageError
-from schemas.mapping import table_mapping
+from schemas.fit import misfits
 from schemas.table import FORMAT, Table, check_format
-from sink.mapping import conflicts, field_count, missing
+from sink.definition import GC_DELETES, Definition
+from sink.mapping import field_count
 
 _log = logger(__name__)
 
-# Elasticsearch forgets a delete's version after this time; see sink.lease.
-GC_DELETES = "5m"
 _FIELD_RESERVE = 1000
 _LONGEST_BYTES = 255
 _ILLEGAL = re.compile(r'[A-Z\\/*?"<>|,#:\s]|^[-_+.]')
@@ -99,7 +99,7 @@ class Indices:
             self._create(alias, name, table)
         except BadRequestError as error:
             if error.error != "resource_already_exists_exception":
-                raise translate(error, f"{self._where}, {alias}") from error
+                raise _refused(table, error) from error
             found = self.find(table)  # perhaps another sink was faster
             if found is None:
                 raise _foreign(alias, f"{name} exists without that alias") from None
@@ -117,46 +117,50 @@ class Indices:
             self._put_index(alias, name, table, unsigned_long=False)
 
     def _put_index(self, alias: str, name: str, table: Table, *, unsigned_long: bool) -> None:
-        mapping = table_mapping(table, unsigned_long=unsigned_long)
+        wanted = self.definition(table)
+        mapping = wanted.mapping if unsigned_long else wanted.narrow
         self._client.indices.create(
             index=name,
             aliases={alias: {"is_write_index": True}},
-            mappings={**mapping, "_meta": self._meta(table)},
-            settings={
-                "number_of_shards": self._settings.shards,
-                "number_of_replicas": self._settings.replicas,
-                "refresh_interval": self._settings.refresh_interval,
-                "gc_deletes": GC_DELETES,
-                "mapping.total_fields.limit": field_count(mapping) + _FIELD_RESERVE,
-            },
+            mappings={**mapping, "_meta": {"tidemark": wanted.meta(self._meta(table))}},
+            settings=wanted.settings,
         )
 
+    def definition(self, table: Table) -> Definition:
+        """What the index of this version of a table should be."""
+        return Definition(self._settings, table)
+
     def follow(self, index: Index, table: Table) -> Index:
-        """Add the columns that the index lacks. Raises `MappingConflictError` for what Elasticsearch cannot change."""
-        existing = self.mappings(index)
-        narrow = table_mapping(table, unsigned_long=False)["properties"]
-        wide = table_mapping(table)["properties"]
-        found = conflicts(existing["properties"], wide, narrow)
-        if found:
+        """Make what the index lacks of a version. Raises `MappingConflictError` for what cannot be changed."""
+        wanted, existing = self.definition(table), self.mappings(index)
+        found = [str(difference) for difference in wanted.differences(existing) if not difference.in_place]
+        if found := [*misfits(wanted.rules, table), *found]:
             raise _conflict(index, table, "; ".join(found))
-        new = missing(existing["properties"], wide)
         version = max(index.version, table.version)
+        if version > index.version or wanted.differences(existing):
+            self._put_mapping(index, wanted, existing, version)
+        return Index(alias=index.alias, name=index.name, version=version)
+
+    def _put_mapping(self, index: Index, wanted: Definition, existing: Mapping[str, Any], version: int) -> None:
         meta = {**existing["_meta"], "tidemark": {**existing["_meta"]["tidemark"], "table_version": version}}
+
+        def put(*, unsigned_long: bool) -> None:
+            properties = wanted.changed(existing, unsigned_long=unsigned_long)
+            self._client.indices.put_mapping(index=index.name, properties=properties, meta=meta, dynamic="false")
+
         try:
+            new = wanted.changed(existing, unsigned_long=True)
             self._raise_limit(index, field_count(existing) + field_count({"properties": new}))
             try:
-                self._client.indices.put_mapping(index=index.name, properties=new, meta=meta)
+                put(unsigned_long=True)
             except BadRequestError as error:
                 if not _lacks_unsigned_long(error):
                     raise
-                self._client.indices.put_mapping(
-                    index=index.name, properties=missing(existing["properties"], narrow), meta=meta
-                )
+                put(unsigned_long=False)
         except BadRequestError as error:
-            raise _conflict(index, table, str(error)) from error
+            raise _conflict(index, wanted.table, reason_of(error)) from error
         except (ApiError, TransportError) as error:
             raise translate(error, f"{self._where}, {index.alias}") from error
-        return Index(alias=index.alias, name=index.name, version=version)
 
     def keep_deletes(self, index: Index) -> None:
         """See to it that the index remembers deletes for as long as a request of ours can be on its way."""
@@ -172,10 +176,45 @@ class Indices:
 
     def _raise_limit(self, index: Index, fields: int) -> None:
         key = "index.mapping.total_fields.limit"
-        found = self._client.indices.get_settings(index=index.name, name=key, flat_settings=True)
-        limit = int(found.body[index.name]["settings"].get(key, 1000))
+        limit = int(self.settings(index).get(key, 1000))
         if fields + _FIELD_RESERVE // 2 > limit:
             self._client.indices.put_settings(index=index.name, settings={key: fields + _FIELD_RESERVE})
+
+    def settings(self, index: Index) -> Mapping[str, Any]:
+        """The settings that an index has, flat."""
+        with self._translated(index.alias):
+            found = self._client.indices.get_settings(index=index.name, flat_settings=True).body
+        settings: Mapping[str, Any] = found[index.name]["settings"]
+        return settings
+
+    def set(self, index: Index, wanted: Mapping[str, Any]) -> None:
+        """Change settings of an open index. Raises `ConfigError` for what Elasticsearch refuses."""
+        try:
+            with self._translated(index.alias):
+                self._client.indices.put_settings(index=index.name, settings=wanted)
+        except BadRequestError as error:
+            raise ConfigError(f"Elasticsearch refuses a setting: {reason_of(error)}", where=index.name) from error
+
+    def lacking_analyzers(self, wanted: Definition) -> list[str]:
+        """Analyzers that neither the cluster nor the configured settings have."""
+        lacking = []
+        for name in sorted(wanted.analyzers):
+            try:
+                with self._translated(wanted.table.full_name):
+                    self._client.indices.analyze(analyzer=name, text="")
+            except BadRequestError:
+                lacking.append(name)
+        return lacking
+
+    @contextmanager
+    def _translated(self, where: str) -> Iterator[None]:
+        """The client's errors as ours, but for a bad request: what it means depends on what was asked."""
+        try:
+            yield
+        except BadRequestError:
+            raise
+        except (ApiError, TransportError) as error:
+            raise translate(error, f"{self._where}, {where}") from error
 
     def mappings(self, index: Index) -> dict[str, Any]:
         """The mapping that an index has, `_meta` included."""
@@ -207,7 +246,7 @@ class Indices:
 
     def _meta(self, table: Table) -> dict[str, Any]:
         about = {"source": self._source, "table": table.full_name, "topic": table.topic, "table_version": table.version}
-        return {"tidemark": {"format": FORMAT, **about}}
+        return {"format": FORMAT, **about}
 
 
 def _at_least(found: str, wanted: str) -> bool:
@@ -222,6 +261,20 @@ def _lacks_unsigned_long(error: BadRequestError) -> bool:
     return error.error == "mapper_parsing_exception" and "[unsigned_long]" in str(error)
 
 
+def _refused(table: Table, error: BadRequestError) -> ConfigError:
+    return ConfigError(
+        f"Elasticsearch refuses the index of {table.full_name}: {reason_of(error)}",
+        where=f'[sink.tables."{table.full_name}"]',
+        hint="See its fields and settings: a type, an analyzer or a setting that the cluster does not have.",
+    )
+
+
+def reason_of(error: ApiError) -> str:
+    """What Elasticsearch says of a mapping or a setting that it refuses; no document is in it."""
+    found = error.body.get("error") if isinstance(error.body, dict) else None
+    return str(found.get("reason")) if isinstance(found, dict) else str(error)
+
+
 def _foreign(alias: str, why: str) -> IndexForeignError:
     return IndexForeignError(
         f"`{alias}` is not this pipeline's index: {why}",
@@ -232,7 +285,7 @@ def _foreign(alias: str, why: str) -> IndexForeignError:
 
 def _conflict(index: Index, table: Table, diff: str) -> MappingConflictError:
     return MappingConflictError(
-        f"the index of {table.full_name} cannot follow version {table.version} of the table: {diff}",
+        f"the index of {table.full_name} cannot follow version {table.version} as it is configured: {diff}",
         where=index.name,
         hint="Build the index anew from its topic.",
     )

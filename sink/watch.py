@@ -15,10 +15,12 @@ from ops.kafka import admin, committed, metadata, topic_ids, translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.shapes import Shapes
-from schemas.errors import ConfigError, IndexMissingError, MappingConflictError, OffsetsLostError, TidemarkError
+from schemas.errors import ConfigError, IndexMissingError, OffsetsLostError, TidemarkError
+from schemas.fit import misfits, unknown
 from schemas.shape import PLAIN, Shape
 from schemas.table import Table
 from sink import commit, deadletter, hints
+from sink.follow import follow
 from sink.index import Index, Indices
 from sink.retention import retention_s
 from sink.trouble import Fault, Troubles
@@ -34,9 +36,10 @@ _TIMEOUT_S = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A table that is indexed. `version`: the newest one that its index can take; `tried`: the newest one known.
+    """A table that is indexed.
 
-    `shape` makes its documents; `retention_s`: how long compaction leaves a tombstone in the topic.
+    `version`: the newest one that its index can take, -1 for none; `tried`: the newest one known. `shape` makes its
+    documents; `retention_s`: how long compaction leaves a tombstone in the topic.
     """
 
     table: str
@@ -167,8 +170,10 @@ class Watcher:
 
     def _target(self, catalog: Catalog, client: AdminClient, table: Table, topic_id: str) -> Target:
         known = self.targets.get(table.topic)
-        if known and known.tried >= table.version and known.topic_id == topic_id:
+        if known and known.topic_id == topic_id and known.tried >= table.version and known.version >= table.version:
             return known
+        if known is None:
+            self._refuse_misfits(catalog, table)
         index = self._indices.find(table)
         if index is None:
             if known:
@@ -194,19 +199,20 @@ class Watcher:
     def _follow(self, catalog: Catalog, index: Index, newest: Table) -> Index:
         """Bring the mapping up to the newest version that it can take; a later one stops this table only."""
         trouble = f"table {newest.full_name}"
-        for number in range(index.version + 1, newest.version + 1):
-            table = catalog.get(newest.full_name, number)
-            if table is None:
-                continue
-            try:
-                index = self._indices.follow(index, table)
-            except MappingConflictError as error:
-                hint = hints.rebuild(group=self._settings.sink_group, topic=newest.topic, index=index.name)
-                self._troubles.report(trouble, error.what, hint=hint)
-                return index
-            _log.info("mapping follows the table", action="mapping", table=table.full_name, version=number)
-        self._troubles.clear(trouble)
-        return index
+        followed = follow(self._indices, catalog, index, newest)
+        if followed.conflict is None:
+            self._troubles.clear(trouble)
+        else:
+            hint = hints.rebuild(group=self._settings.sink_group, topic=newest.topic, index=index.name)
+            self._troubles.report(trouble, followed.conflict.what, hint=hint)
+        return followed.index
+
+    def _refuse_misfits(self, catalog: Catalog, table: Table) -> None:
+        """What is configured of a table has to fit it when it is first seen."""
+        rules = self._shapes.rules(table)
+        found = [*misfits(rules, table), *unknown(rules, catalog.columns(table.full_name))]
+        if found:
+            raise ConfigError("; ".join(found), where=f'[sink.tables."{table.full_name}"]')
 
     def _refuse_if_committed(self, client: AdminClient, table: Table, topic_id: str) -> None:
         """An index that is gone is not made anew where offsets say that something was in it."""

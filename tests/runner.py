@@ -94,8 +94,16 @@ def _toml(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
     if above and plain:
         yield f"[{above}]"
     for key, value in plain.items():
-        yield f"{key} = {json.dumps(value)}"
+        yield f"{json.dumps(key)} = {_value(value)}"
     for key, value in tree.items():
         if isinstance(value, Mapping):
             quoted = key if key.isidentifier() else json.dumps(key)
             yield from _toml(value, f"{above}.{quoted}" if above else quoted)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{json.dumps(key)} = {_value(item)}' for key, item in value.items())}}}"
+    return json.dumps(value)

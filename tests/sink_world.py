@@ -16,7 +16,9 @@ from events import Source
 from ops.kafka import committed
 from ops.settings import KafkaSettings
 from runner import Pipeline, until
+from schemas.deadletter import DeadLetter
 from schemas.key import document_id, kafka_key, key_text
+from schemas.names import deadletter_topic
 from servers import Servers
 
 
@@ -162,3 +164,16 @@ def reason(sink: Pipeline) -> str:
 
 def ready(sink: Pipeline) -> bool:
     return bool(status(sink).get("ready"))
+
+
+def letters(world: World) -> list[DeadLetter]:
+    """Every dead letter of the source."""
+    consumer = Consumer(
+        {"bootstrap.servers": world.servers.kafka.bootstrap_servers, "group.id": "t", "enable.partition.eof": True}
+    )
+    consumer.assign([TopicPartition(deadletter_topic(world.name), 0, 0)])
+    found = []
+    while (message := consumer.poll(10)) is not None and not message.error():
+        found.append(DeadLetter.model_validate_json(message.value()))
+    consumer.close()
+    return found

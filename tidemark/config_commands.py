@@ -50,8 +50,9 @@ start = "latest"                   # the first time: "latest", "earliest", "gtid
 # exclude = ["ssn"]
 # mask = ["phone"]
 
-# [sink.tables."shop.orders"]
+# [sink.tables."shop.orders"]      # what is in the index: docs/how-to/shape-documents.md
 # index = "orders"
+# filter = [{ column = "status", op = "!=", value = "draft" }]
 """
 
 

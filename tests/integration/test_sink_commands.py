@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -13,21 +14,25 @@ from typer.testing import CliRunner
 
 from ops.checks import Severity
 from ops.settings import Settings
-from runner import Pipeline
+from runner import Pipeline, until
+from schemas.errors import ConfigError, ExitCode
 from schemas.table import Column, ColumnType
 from sink.checks import findings
 from sink.commands import app
-from sink_world import World
+from sink_world import World, ready, reason
 from stack.ports import free_port
 
 pytestmark = pytest.mark.stack
 
 
 def plan(sink: Pipeline) -> dict[str, Any]:
-    done = CliRunner().invoke(app, ["mapping", "plan", "--json", "-c", str(sink.config)], catch_exceptions=False)
+    done = CliRunner().invoke(
+        app, ["mapping", "plan", "shop.orders", "--json", "-c", str(sink.config)], catch_exceptions=False
+    )
     found = orjson.loads(done.stdout)
     assert found["schema"] == "tidemark.sink.mapping/1"
     (table,) = found["tables"]
+    assert done.exit_code == (4 if table["state"] == "conflict" else 0)
     return dict(table)
 
 
@@ -47,7 +52,97 @@ def test_the_plan_follows_the_table(world: World) -> None:
     assert (plan(sink)["state"], plan(sink)["diff"]) == ("update", ["c: new, integer"])
     number = (table.columns[0], Column(name="note", type=ColumnType.INT))
     world.source.announce(replace(table, version=3, columns=number))
-    assert (plan(sink)["state"], plan(sink)["diff"]) == ("conflict", ["note: has text, needs long"])
+    assert (plan(sink)["state"], plan(sink)["diff"]) == (
+        "conflict", ["c: new, integer", "note: has text, needs long"],
+    )  # fmt: skip
+
+
+NOTE = {"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 100}, "raw": {"type": "keyword"}}}
+IN_PLACE = {"transform": "transforms:upper", "fields": {"type": {"note": NOTE, "words": "keyword"}},
+            "settings": {"index": {"refresh_interval": "2s"}}}  # fmt: skip
+NOT_IN_PLACE = {"fields": {"analyzer": {"note": "whitespace"}}}
+
+
+def test_apply_makes_what_can_be_made_in_place(world: World, tmp_path: Path) -> None:
+    world.source.table()
+    world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+
+    def run(command: str, name: str, **special: Any) -> dict[str, Any]:
+        tables = {"shop.orders": special, "shop.nobody": {"index": "nobody"}}
+        config = Pipeline(tmp_path / name, world.servers, world.name, sink={"tables": tables}).config
+        done = CliRunner().invoke(app, ["mapping", command, "--json", "-c", str(config)], catch_exceptions=False)
+        found = orjson.loads(done.stdout)
+        assert (found["schema"], found["not_captured"]) == ("tidemark.sink.mapping/1", ["shop.nobody"])
+        return {**found["tables"][0], "exit_code": done.exit_code}
+
+    first = run("plan", "update", **IN_PLACE)
+    diff = ["note.keyword.ignore_above: has 8191, needs 100", "note.raw: new, keyword", "words: new, keyword",
+            "settings.refresh_interval: has 1s, needs 2s"]  # fmt: skip
+    assert (first["state"], first["diff"], first["exit_code"]) == ("update", diff, 0)
+    assert all(change["in_place"] for change in first["changes"])
+    done = run("apply", "apply", **IN_PLACE)
+    assert (done["state"], done["diff"], done["exit_code"]) == ("current", [], 0)
+    assert done["applied"] == first["changes"]
+    index = world.client.indices.get(index=world.alias())[f"{world.alias()}.000001"]
+    assert index["mappings"]["properties"]["words"]["type"] == "keyword"
+    assert index["settings"]["index"]["refresh_interval"] == "2s"
+    for command in ("plan", "apply"):
+        stuck = run(command, f"stuck-{command}", **NOT_IN_PLACE)
+        assert (stuck["state"], stuck["exit_code"], stuck["applied"]) == ("conflict", 4, [])
+        assert "note.analyzer: has the default, needs whitespace" in stuck["diff"]
+    with pytest.raises(ConfigError, match="the cluster has no analyzer nope"):
+        run("plan", "nope", fields={"analyzer": {"note": "nope"}})
+    with pytest.raises(ConfigError, match=r"the filter names nite, which is no column \(did you mean note\?\)"):
+        run("plan", "nite", filter=[{"column": "nite", "value": "x"}])
+
+
+def test_a_configuration_that_the_index_cannot_take_stops_its_table_until_it_is_built_anew(world: World) -> None:
+    world.source.table()
+    world.source.table("shop.other")
+    sink = world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    sink.stop("sink")
+    world.source.publish({"id": 2, "note": "a-b c"})
+    world.source.transact(lambda: world.source.delete({"id": 1}, event=False))
+    again = world.sink(ready=False, sink={"tables": {"shop.orders": NOT_IN_PLACE}})
+    until(lambda: "note.analyzer: has the default, needs whitespace" in reason(again), "the difference is told")
+    world.put({"id": 1, "note": "goes on"}, table="shop.other")
+    world.await_equal("shop.other")
+    assert set(world.documents()) == {"1"}
+    wanted = plan(again)
+    assert wanted["state"] == "conflict"
+    old, new = f"{world.alias()}.000001", f"{world.alias()}.000002"
+    meta = world.client.indices.get_mapping(index=old)[old]["mappings"]["_meta"]
+    world.client.indices.create(index=new, mappings={**wanted["mapping"], "_meta": meta})
+    swap = [{"remove": {"index": old, "alias": world.alias()}},
+            {"add": {"index": new, "alias": world.alias(), "is_write_index": True}}]  # fmt: skip
+    world.client.indices.update_aliases(actions=swap)
+    world.rows["shop.orders"] = {"2": {"id": 2, "note": "a-b c"}}
+    world.await_equal()
+    assert world.client.count(index=world.alias(), query={"term": {"note": "a-b"}})["count"] == 1
+    until(lambda: ready(again), "ready again")
+    world.client.indices.delete(index=[old, new])
+
+
+@pytest.mark.parametrize(
+    ("special", "said"),
+    [
+        ({"fields": {"exclude": ["nite"]}}, "fields.exclude names nite, which is no column (did you mean note?)"),
+        ({"fields": {"rename": {"note": "id"}}}, "several columns end in one field: id"),
+        ({"fields": {"type": {"note": "no_such_type"}}}, "Elasticsearch refuses the index of shop.orders"),
+        ({"settings": {"no.such": 1}}, "unknown setting [index.no.such]"),
+        ({"transform": "nowhere:function"}, "the transform `nowhere:function` cannot be imported"),
+        ({"routing": ["id"]}, "routing names the whole primary key"),
+    ],
+)
+def test_what_does_not_fit_is_said_at_the_start(world: World, special: dict[str, Any], said: str) -> None:
+    world.source.table()
+    sink = world.sink(ready=False, sink={"tables": {"shop.orders": special}})
+    assert world.ended(sink) == ExitCode.USAGE
+    assert said in sink.log("sink")
 
 
 def test_the_doctor_is_content(make_settings: Callable[..., Settings], unique: str) -> None:

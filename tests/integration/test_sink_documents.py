@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin._config import ConfigResource
 
 from runner import until
-from schemas.deadletter import DeadLetter
 from schemas.document import fingerprint
 from schemas.names import deadletter_topic
 from schemas.table import Column, ColumnType
-from sink_world import World, ready, reason
+from sink_world import World, letters, ready, reason
 
 pytestmark = pytest.mark.stack
 
@@ -151,8 +149,8 @@ def test_poison_goes_to_the_dead_letters_and_others_go_on(world: World) -> None:
     world.rows["shop.n"] = {str(n): {"id": n, "n": -n} for n in range(200)}
     world.put({"id": 6, "n": 66}, table="shop.n")
     world.await_equal("shop.n")
-    letters = [letter for letter in _letters(world) if letter.key_text == "5"]
-    (letter,) = letters
+    found = [letter for letter in letters(world) if letter.key_text == "5"]
+    (letter,) = found
     assert (letter.status, letter.type, letter.id, letter.topic) == (
         400, "document_parsing_exception", "5", world.alias("shop.n"),
     )  # fmt: skip
@@ -167,13 +165,32 @@ def test_poison_goes_to_the_dead_letters_and_others_go_on(world: World) -> None:
     assert sink.stop("sink") == 0
 
 
-def _letters(world: World) -> list[DeadLetter]:
-    consumer = Consumer(
-        {"bootstrap.servers": world.servers.kafka.bootstrap_servers, "group.id": "t", "enable.partition.eof": True}
-    )
-    consumer.assign([TopicPartition(deadletter_topic(world.name), 0, 0)])
-    found = []
-    while (message := consumer.poll(10)) is not None and not message.error():
-        found.append(DeadLetter.model_validate_json(message.value()))
-    consumer.close()
-    return found
+def test_json_and_text_that_others_trip_over(world: World) -> None:
+    columns = {"id": ColumnType.BIGINT, "doc": ColumnType.JSON, "word": ColumnType.CHAR, "note": ColumnType.TEXT}
+    world.source.table("shop.json", tuple(Column(name=name, type=kind) for name, kind in columns.items()))
+    sink = world.sink()
+    deep: object = 1
+    for level in range(98):
+        deep = {"d": deep} if level % 2 else [deep]
+    changing = ["text", 1, {"q": 1}, [1, {"q": "s"}, [None]], {"q": {"r": True}}, None]
+    documents = [
+        deep,
+        [{"a": n} for n in range(20_001)],
+        *({"p": value} for value in changing),
+        "scalar",
+        [],
+        {"": {"": 1}},
+    ]
+    world.put(*({"id": n, "doc": doc, "word": "w", "note": ""} for n, doc in enumerate(documents)), table="shop.json")
+    words = ["x" * 8191, "日" * 8191, "x" * 8192, "日" * 11_000, "\U0001f980" * 8192, "x" * 40_000]
+    world.put(*({"id": 50 + n, "doc": None, "word": w, "note": w} for n, w in enumerate(words)), table="shop.json")
+    world.await_equal("shop.json")
+    assert not letters(world)
+    alias = world.alias("shop.json")
+    assert set(world.client.indices.get_mapping(index=alias)[f"{alias}.000001"]["mappings"]["properties"]) == {
+        *columns, "_cdc",
+    }  # fmt: skip
+    for field in ("word", "note.keyword"):  # a term is at most 32,766 bytes: longer texts are kept, not indexed
+        query = {"bool": {"filter": [{"exists": {"field": field}}, {"range": {"id": {"gte": 50}}}]}}
+        assert world.client.count(index=alias, query=query)["count"] == 2
+    assert sink.stop("sink") == 0

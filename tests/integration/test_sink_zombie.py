@@ -10,7 +10,7 @@ import pytest
 
 from fault_proxy import FaultProxy
 from runner import Pipeline, until
-from sink.index import GC_DELETES
+from sink.definition import GC_DELETES
 from sink_world import World, ready, status
 
 pytestmark = pytest.mark.stack

@@ -16,6 +16,10 @@ from schemas.errors import ConfigError, ExitCode
 GOOD = '[source]\nname = "shop"\nhost = "db1"\n[cdc]\ntables = ["shop.*"]\n'
 
 
+def _table(text: str) -> str:
+    return f'{GOOD}[sink.tables."shop.c"]\n{text}\n'
+
+
 @pytest.fixture
 def write(tmp_path: Path):
     def make(text: str | bytes) -> Path:
@@ -62,6 +66,22 @@ def test_layers_and_origin(write) -> None:
         (GOOD + '[cdc.table."shop.c"]\nmask = ["a"]\noptional = ["b"]\n', "optional names b, in none of exclude"),
         (GOOD + '[cdc.table."shop.c"]\nhash = ["a"]\n', "`cdc`: columns are to be hashed, and hash_key_file is not"),
         (GOOD + '[cdc.table."shop.c"]\nhashes = ["a"]\n', "did you mean `cdc.table.shop.c.hash`"),
+        (_table('fields.include = ["a"]\nfields.exclude = ["b"]'), "either include or exclude, not both"),
+        (_table('fields.rename = { a = "x", b = "x" }'), "several columns are renamed to x"),
+        (_table('fields.rename = { a = "_cdc" }'), "`_cdc` cannot be a field"),
+        (_table('fields.rename = { a = "b.c" }'), "`b.c` cannot be a field"),
+        (_table('fields.exclude = ["a"]\nfields.type = { A = "keyword" }'), "type has A, which is left out"),
+        (_table('fields.type = { a = "keyword", A = "text" }'), "type has a column twice"),
+        (_table('filter = [{ column = "a", op = "==", value = 1 }]'), "filter.0.op`"),
+        (_table('filter = [{ column = "a" }]'), "`=` needs a value"),
+        (_table('filter = [{ column = "a", op = "is null", value = 1 }]'), "`is null` has no value"),
+        (_table('filter = [{ column = "a", op = "in", value = 1 }]'), "the value of `in` is a list"),
+        (_table('filter = [{ column = "a", value = [1] }]'), "the value of `=` is no list"),
+        (_table('filter = [{ column = "a", value = 2026-11-21 }]'), "filter.0.value"),
+        (_table('transform = "os.system(1)"'), "transform`"),
+        (_table("settings.index.gc_deletes = 1"), "gc_deletes cannot be set"),
+        (_table('settings = { "default_pipeline" = "p" }'), "default_pipeline cannot be set"),
+        (GOOD + '[sink.tables."shop.*"]\nindex = "x"\n', "sink.tables.shop.*"),
         (GOOD + '[cdc.table."shop.c"]\nexclude = [""]\n', "`cdc.table.shop.c.exclude.0`"),
     ],
 )

@@ -10,7 +10,6 @@ from schemas.errors import FormatError, OffsetsLostError
 from sink import commit
 from sink.action import Actions
 from sink.fold import Folded, Run
-from sink.mapping import conflicts, field_count, missing
 from sink.part import Item
 from sink_kit import BASE, batch_of, item_of, part_of
 
@@ -109,12 +108,3 @@ def test_an_offset_that_no_sink_committed(metadata: str | None) -> None:
 def test_a_newer_sinks_offset_is_refused_by_name() -> None:
     with pytest.raises(FormatError, match="format 2"):
         commit.decode('{"format":2}', "t[0]")
-
-
-def test_mapping_differences() -> None:
-    has = {"a": {"type": "long"}, "o": {"properties": {"x": {"type": "long"}}}, "w": {"type": "keyword"}}
-    wide = {"a": {"type": "text"}, "o": {"type": "object"}, "w": {"type": "unsigned_long"}, "n": {"type": "date"}}
-    narrow = {**wide, "w": {"type": "keyword"}}
-    assert conflicts(has, wide, narrow) == ["a: has long, needs text"]
-    assert missing(has, wide) == {"n": {"type": "date"}}
-    assert field_count({"properties": {"t": {"type": "text", "fields": {"keyword": {}}}, **has}}) == 6

@@ -51,6 +51,9 @@ class Catalog:
     def get(self, full_name: str, number: int) -> Table:
         return version(number)
 
+    def columns(self, full_name: str) -> set[str]:
+        return {column.name for column in ORDERS}
+
 
 def test_an_index_that_another_sink_made_is_brought_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "committed", lambda *_: [])
@@ -61,7 +64,7 @@ def test_an_index_that_another_sink_made_is_brought_up_to_date(monkeypatch: pyte
     watcher = Watcher(settings, indices, Troubles(), Fault(), "c")
     target = watcher._target(anything, anything, version(3), "uuid")
     assert (target.version, target.tried) == (3, 3)
-    assert indices.followed == [2, 3]
+    assert indices.followed == [1, 2, 3]
 
 
 @pytest.mark.parametrize("gone", [KafkaException(KafkaError(KafkaError._TRANSPORT)), None])

@@ -182,7 +182,7 @@ impl Decoder {
 
     fn begin(&mut self, gtid: String, commit_us: u64) -> Result<()> {
         self.skip.begin(&gtid)?;
-        self.transaction = Some(Transaction::new(gtid, commit_us, self.progress.at.to_string()));
+        self.transaction = Some(Transaction::new(gtid, commit_us, &self.progress.at));
         Ok(())
     }
 

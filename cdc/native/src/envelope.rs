@@ -10,6 +10,8 @@ use crate::table::{Captured, Image};
 use crate::transaction::{Coordinates, Transaction};
 
 const SEQ_STEP: u64 = 1024;
+const HEAD_BYTES: usize = 256; // as much as the parts of a source usually take, so that none grows
+const TAIL_BYTES: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Op {
@@ -64,7 +66,8 @@ pub struct Origin<'a> {
 impl<'a> Envelope<'a> {
     pub fn new(captured: &'a Captured, origin: &Origin, seq: u64, limit: usize) -> Envelope<'a> {
         let transaction = origin.transaction;
-        let mut source = origin.head.to_vec();
+        let mut source = Vec::with_capacity(origin.head.len() + captured.source.len() + HEAD_BYTES);
+        source.extend_from_slice(origin.head);
         json::unsigned(&mut source, transaction.commit_us / 1000);
         source.extend_from_slice(b",\"ts_us\":");
         json::unsigned(&mut source, transaction.commit_us);
@@ -80,21 +83,31 @@ impl<'a> Envelope<'a> {
         source.extend_from_slice(b",\"pos\":");
         json::unsigned(&mut source, origin.at.start);
         source.extend_from_slice(b",\"row\":");
-        let mut id = b"},\"transaction\":{\"id\":".to_vec();
-        json::string(&mut id, &transaction.id);
+        let mut id = Vec::with_capacity(HEAD_BYTES);
+        id.extend_from_slice(b"},\"transaction\":{\"id\":");
+        json::string(&mut id, transaction.id());
         id.extend_from_slice(b",\"total_order\":");
-        let micros = origin.captured_us;
+        let mut thread = Vec::with_capacity(TAIL_BYTES);
+        thread.extend_from_slice(b",\"thread\":");
+        json::unsigned(&mut thread, u64::from(transaction.thread));
+        thread.extend_from_slice(b",\"seq\":");
+        let mut times = Vec::with_capacity(TAIL_BYTES);
+        times.extend_from_slice(b"\",\"ts_ms\":");
+        json::unsigned(&mut times, origin.captured_us / 1000);
+        times.extend_from_slice(b",\"ts_us\":");
+        json::unsigned(&mut times, origin.captured_us);
+        times.push(b'}');
         Envelope {
             captured,
             limit,
             source,
-            thread: format!(",\"thread\":{},\"seq\":", transaction.thread).into_bytes(),
+            thread,
             id,
-            times: format!("\",\"ts_ms\":{},\"ts_us\":{micros}}}", micros / 1000).into_bytes(),
+            times,
             key: Vec::new(),
             seq,
             total: transaction.total,
-            order: transaction.orders.get(&captured.full_name).copied().unwrap_or_default(),
+            order: transaction.order(&captured.topic),
         }
     }
 

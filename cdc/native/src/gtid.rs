@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::cursor::Cursor;
 use crate::fault::{Fault, Result};
+use crate::json;
+
+const UNTAGGED_CHARS: usize = 36 + 1 + 20; // a UUID, a colon, and the longest number
 
 /// `text` is empty for an anonymous transaction; `commit_us` is 0 where the server is too old to say.
 pub struct Gtid {
@@ -17,7 +20,7 @@ pub fn parse(body: &[u8], anonymous: bool) -> Result<Gtid> {
     cursor.u8()?;
     let uuid: [u8; 16] = cursor.array()?;
     let number = cursor.u64()?;
-    let text = if anonymous { String::new() } else { format!("{}:{number}", uuid_text(&uuid)) };
+    let text = if anonymous { String::new() } else { gtid_text(&uuid, "", number) };
     let mut commit_us = 0;
     if cursor.take(1 + 16).is_ok() {
         // 55 bits of time at the immediate server; the top bit says that the time at the original one follows.
@@ -62,13 +65,31 @@ pub fn parse_tagged(body: &[u8]) -> Result<Gtid> {
             _ => break,
         }
     }
-    let tag = if tag.is_empty() { tag } else { format!("{tag}:") };
-    Ok(Gtid { text: format!("{}:{tag}{number}", uuid_text(&uuid)), commit_us: original.unwrap_or(immediate) })
+    Ok(Gtid { text: gtid_text(&uuid, &tag, number), commit_us: original.unwrap_or(immediate) })
+}
+
+/// `uuid[:tag]:number`. Made for every transaction, so without the formatting machinery.
+fn gtid_text(uuid: &[u8; 16], tag: &str, number: u64) -> String {
+    let mut text = uuid_text(uuid);
+    if !tag.is_empty() {
+        text.push(':');
+        text.push_str(tag);
+    }
+    text.push(':');
+    text.push_str(itoa::Buffer::new().format(number));
+    text
 }
 
 fn uuid_text(uuid: &[u8; 16]) -> String {
-    let hex: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    let mut text = String::with_capacity(UNTAGGED_CHARS);
+    for (place, byte) in uuid.iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push(char::from(json::HEX[usize::from(byte >> 4)]));
+        text.push(char::from(json::HEX[usize::from(byte & 15)]));
+    }
+    text
 }
 
 /// A set of GTIDs, `uuid[:tag]:first-last[:…]`; gaps and tags are kept. Intervals are inclusive.

@@ -80,10 +80,11 @@ pub fn escape(out: &mut Vec<u8>, byte: u8) {
     }
 }
 
+pub const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// Two hexadecimal digits.
 #[inline]
 pub fn hex(out: &mut Vec<u8>, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(HEX[usize::from(byte >> 4)]);
     out.push(HEX[usize::from(byte & 15)]);
 }

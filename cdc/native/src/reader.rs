@@ -119,7 +119,8 @@ fn read(
     queue: &Queue,
 ) -> std::result::Result<(), (Box<Fault>, bool)> {
     let mut timer = Timer { since: None, last: Instant::now(), events: 0 };
-    while !queue.is_closed() {
+    let mut look = true; // at the clock, and for the other side; not at every event while more are at hand
+    while !look || !queue.is_closed() {
         let at_hand = dump.packets.has_more();
         let wait = if at_hand { TICK } else { timer.wait(decoder, pace) };
         let event = dump.next(wait).map_err(|fault| (fault, false))?;
@@ -141,9 +142,11 @@ fn read(
             }
             timer.events += 1;
             if at_hand && !dump.packets.was_filled() && !timer.events.is_multiple_of(LOOK_EVERY) {
+                look = false;
                 continue;
             }
         }
+        look = true;
         let rest = if timer.due(decoder, pace, event.is_some()) { decoder.take() } else { None };
         let rest = rest.or_else(|| if timer.is_late(pace) { decoder.interim() } else { None });
         if let Some(rest) = rest {

@@ -1,7 +1,7 @@
 //! The transaction that is being read, where it stands in the binlog, and what of it was published before.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::batch::Open;
 use crate::event::{ARTIFICIAL_FLAG, Event};
@@ -57,33 +57,46 @@ pub fn is_behind(file: &str, pos: u64, other_file: &str, other_pos: u64) -> bool
 #[derive(Default)]
 pub struct Transaction {
     pub gtid: String,
-    pub id: String,
+    place: String, // of one without a GTID
     pub commit_us: u64,
     pub thread: u32,
     pub event: u64,
     pub row: u64,
     pub total: u64,
-    pub orders: HashMap<String, u64>,
+    orders: Vec<(Arc<str>, u64)>,
     pub begun: bool,
     pub captured: bool,
     pub xa: bool,
 }
 
 impl Transaction {
-    pub fn new(gtid: String, commit_us: u64, place: String) -> Transaction {
-        let id = if gtid.is_empty() { place } else { gtid.clone() };
-        Transaction { gtid, id, commit_us, ..Transaction::default() }
+    pub fn new(gtid: String, commit_us: u64, at: &Coordinates) -> Transaction {
+        let place = if gtid.is_empty() { at.to_string() } else { String::new() };
+        Transaction { gtid, place, commit_us, ..Transaction::default() }
     }
 
-    /// How many events there are so far, in all and of one table.
-    pub fn count(&mut self, table: &str, total: u64, order: u64) {
+    /// The GTID, or the place where it begins.
+    pub fn id(&self) -> &str {
+        or(&self.gtid, &self.place)
+    }
+
+    /// How many events there are so far, in all and of one topic.
+    pub fn count(&mut self, topic: &Arc<str>, total: u64, order: u64) {
         self.total = total;
-        match self.orders.get_mut(table) {
-            Some(known) => *known = order,
-            None => {
-                self.orders.insert(table.to_owned(), order);
-            }
+        match self.place_of(topic) {
+            Some(place) => self.orders[place].1 = order,
+            None => self.orders.push((topic.clone(), order)),
         }
+    }
+
+    /// How many events of a topic there are so far.
+    pub fn order(&self, topic: &Arc<str>) -> u64 {
+        self.place_of(topic).map_or(0, |place| self.orders[place].1)
+    }
+
+    fn place_of(&self, topic: &Arc<str>) -> Option<usize> {
+        // Few topics a transaction, and the latest is the likeliest.
+        self.orders.iter().rposition(|(known, _)| Arc::ptr_eq(known, topic) || known == topic)
     }
 
     pub fn open(&self) -> Open {

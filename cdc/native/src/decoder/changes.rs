@@ -63,7 +63,7 @@ impl Decoder {
             }
         }
         self.seq = envelope.seq;
-        transaction.count(&captured.full_name, envelope.total, envelope.order);
+        transaction.count(&captured.topic, envelope.total, envelope.order);
         self.row = row;
         Ok(())
     }

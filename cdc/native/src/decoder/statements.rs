@@ -47,7 +47,7 @@ impl Decoder {
             server: &self.framing.server,
             server_id: event.server_id,
             gtid: &transaction.gtid,
-            id: &transaction.id,
+            id: transaction.id(),
             commit_us: transaction.commit_us,
             file: &self.progress.at.file,
             start: self.progress.at.start,
