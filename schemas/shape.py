@@ -5,6 +5,7 @@ The sink writes it, a rebuild writes it again, the audit expects it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,23 @@ class Rules:
     filter: tuple[Condition, ...] = ()
     transform: str = ""
     routing: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """Tells rules apart that make other documents of the same events; empty where documents are the rows.
+
+        What a transform does with an event is known only by its name.
+        """
+        if self.include is None and not (self.exclude or self.rename or self.filter or self.transform):
+            return ""
+        told = [
+            None if self.include is None else sorted(map(folded_column, self.include)),
+            sorted(map(folded_column, self.exclude)),
+            sorted((folded_column(column), name) for column, name in self.rename.items()),
+            [(condition.column, condition.op, condition.value) for condition in self.filter],
+            self.transform,
+        ]
+        return hashlib.sha256(orjson.dumps(told)).hexdigest()[:16]
 
     def field_of(self, column: str) -> str | None:
         """The field that a column is in, None if it is in none. Columns have no case, as in MySQL."""

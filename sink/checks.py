@@ -10,8 +10,9 @@ from elasticsearch import ApiError, Elasticsearch
 from ops.checks import Finding, Severity
 from ops.elastic import client, translate
 from ops.settings import Settings
+from ops.shapes import Shapes
 from schemas import names
-from schemas.errors import TidemarkError
+from schemas.errors import ConfigError, TidemarkError
 from sink.index import Indices
 
 _OLDEST = (8, 0)
@@ -21,6 +22,21 @@ _NO_SECURITY = (400, 404, 405, 500)
 
 def findings(settings: Settings) -> list[Finding]:
     """Everything that was looked at; later checks are left out where the cluster does not answer."""
+    return [*_transforms(settings), *_cluster(settings)]
+
+
+def _transforms(settings: Settings) -> list[Finding]:
+    """Whether the modules of `[sink.tables]` can be imported here."""
+    check, where = "sink.transforms", "[sink.tables]"
+    named = sorted({table.transform for table in settings.sink.tables.values() if table.transform})
+    try:
+        Shapes(settings.sink)
+    except ConfigError as error:
+        return [_fail(check, error.what, where, error.hint)]
+    return [_ok(check, f"found {', '.join(named)}", where)] if named else []
+
+
+def _cluster(settings: Settings) -> list[Finding]:
     where = ", ".join(settings.elasticsearch.urls)
     elastic = client(settings.elasticsearch, request_timeout=10)
     try:

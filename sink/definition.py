@@ -49,7 +49,12 @@ class Definition:
 
     def meta(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """`_meta.tidemark` with what has to be known of how the documents were written."""
-        return {**about, "routing": sorted(self.rules.routing)} if self.rules.routing else dict(about)
+        told = {"routing": sorted(self.rules.routing), "rules": self.rules.mark}
+        return {**about, **{name: value for name, value in told.items() if value}}
+
+    def made_by_others(self, existing: Mapping[str, Any]) -> bool:
+        """True if documents may be there that these rules would not make; `existing`: the mapping with its `_meta`."""
+        return bool(existing["_meta"]["tidemark"].get("rules", "") != self.rules.mark)
 
     def differences(self, existing: Mapping[str, Any]) -> list[Difference]:
         """What the mapping of an index (`_meta` included) lacks."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -35,7 +35,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One table. `why`: of a foreign index; `applied`: what was changed just now."""
+    """One table. `why`: of a foreign index; `applied`: what was changed just now.
+
+    `outdated`: the index was made with another filter, transform or other fields, so that older documents may differ.
+    """
 
     definition: Definition
     alias: str
@@ -43,7 +46,8 @@ class Plan:
     state: State
     differences: tuple[Difference, ...] = ()
     why: str = ""
-    applied: tuple[Difference, ...] = field(default=())
+    applied: tuple[Difference, ...] = ()
+    outdated: bool = False
 
     @property
     def diff(self) -> list[str]:
@@ -59,6 +63,7 @@ class Plan:
             "alias": self.alias,
             "index": self.index,
             "state": self.state,
+            "outdated": self.outdated,
             "diff": self.diff,
             "changes": [difference.to_json() for difference in self.differences],
             "applied": [difference.to_json() for difference in self.applied],
@@ -76,10 +81,14 @@ def plan_of(indices: Indices, catalog: Catalog, table: Table) -> Plan:
         return Plan(definition=wanted, alias=alias, index=alias, state=State.FOREIGN, why=error.what)
     if index is None:
         return Plan(definition=wanted, alias=alias, index=names.index(alias), state=State.CREATE)
-    found = tuple(dict.fromkeys(_differences(indices, catalog, index, table)))
+    existing = indices.mappings(index)
+    found = tuple(dict.fromkeys(_differences(indices, catalog, index, table, existing)))
     stuck = any(not difference.in_place for difference in found)
     state = State.CONFLICT if stuck else State.UPDATE if found else State.CURRENT
-    return Plan(definition=wanted, alias=alias, index=index.name, state=state, differences=found)
+    return Plan(
+        definition=wanted, alias=alias, index=index.name, state=state, differences=found,
+        outdated=wanted.made_by_others(existing),
+    )  # fmt: skip
 
 
 def apply(indices: Indices, catalog: Catalog, plan: Plan) -> Plan:
@@ -97,10 +106,7 @@ def apply(indices: Indices, catalog: Catalog, plan: Plan) -> Plan:
         indices.set(index, settings)
     after = plan_of(indices, catalog, table)
     done = tuple(difference for difference in plan.differences if difference not in after.differences)
-    return Plan(
-        definition=after.definition, alias=after.alias, index=after.index, state=after.state,
-        differences=after.differences, why=after.why, applied=done,
-    )  # fmt: skip
+    return replace(after, applied=done)
 
 
 def _check(indices: Indices, catalog: Catalog, wanted: Definition) -> None:
@@ -111,9 +117,10 @@ def _check(indices: Indices, catalog: Catalog, wanted: Definition) -> None:
         raise ConfigError("; ".join(found), where=f'[sink.tables."{table.full_name}"]')
 
 
-def _differences(indices: Indices, catalog: Catalog, index: Index, newest: Table) -> Iterator[Difference]:
+def _differences(
+    indices: Indices, catalog: Catalog, index: Index, newest: Table, existing: Mapping[str, Any]
+) -> Iterator[Difference]:
     """Of every version that the index still has to go through: what a later one takes back stops the table as well."""
-    existing = indices.mappings(index)
     for number in range(min(index.version, newest.version), newest.version + 1):
         table = catalog.get(newest.full_name, number)
         if table is not None:

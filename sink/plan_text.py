@@ -37,6 +37,11 @@ def _show(console: Console, plan: Plan) -> None:
     for difference in plan.differences:
         mark = ("  in place  ", "yellow") if difference.in_place else ("  rebuild   ", "bold red")
         console.print(Text.assemble(mark, str(difference)))
+    if plan.outdated:
+        console.print(
+            "  filter, transform or fields are not those that the index was made with: rows that have not changed"
+        )
+        console.print("  since then have their old documents; a new index has all of them anew")
     if plan.why:
         console.print(Text(f"  {plan.why}"))
     if plan.state is State.CREATE:

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import pytest
-from typer.testing import CliRunner
 
 from ops.checks import Severity
 from ops.settings import Settings
@@ -18,22 +17,25 @@ from runner import Pipeline, until
 from schemas.errors import ConfigError, ExitCode
 from schemas.table import Column, ColumnType
 from sink.checks import findings
-from sink.commands import app
+from sink_cli import sink_command
 from sink_world import World, ready, reason
 from stack.ports import free_port
 
 pytestmark = pytest.mark.stack
 
 
-def plan(sink: Pipeline) -> dict[str, Any]:
-    done = CliRunner().invoke(
-        app, ["mapping", "plan", "shop.orders", "--json", "-c", str(sink.config)], catch_exceptions=False
-    )
-    found = orjson.loads(done.stdout)
+def mapping(sink: Pipeline, command: str) -> dict[str, Any]:
+    """What the command says of shop.orders, with its `exit_code`."""
+    code, out = sink_command(sink, "mapping", command, "shop.orders", "--json")
+    found = orjson.loads(out)
     assert found["schema"] == "tidemark.sink.mapping/1"
     (table,) = found["tables"]
-    assert done.exit_code == (4 if table["state"] == "conflict" else 0)
-    return dict(table)
+    assert code == (4 if table["state"] == "conflict" else 0)
+    return {**table, "not_captured": found["not_captured"], "exit_code": code}
+
+
+def plan(sink: Pipeline) -> dict[str, Any]:
+    return mapping(sink, "plan")
 
 
 def test_the_plan_follows_the_table(world: World) -> None:
@@ -71,11 +73,9 @@ def test_apply_makes_what_can_be_made_in_place(world: World, tmp_path: Path) -> 
 
     def run(command: str, name: str, **special: Any) -> dict[str, Any]:
         tables = {"shop.orders": special, "shop.nobody": {"index": "nobody"}}
-        config = Pipeline(tmp_path / name, world.servers, world.name, sink={"tables": tables}).config
-        done = CliRunner().invoke(app, ["mapping", command, "--json", "-c", str(config)], catch_exceptions=False)
-        found = orjson.loads(done.stdout)
-        assert (found["schema"], found["not_captured"]) == ("tidemark.sink.mapping/1", ["shop.nobody"])
-        return {**found["tables"][0], "exit_code": done.exit_code}
+        found = mapping(Pipeline(tmp_path / name, world.servers, world.name, sink={"tables": tables}), command)
+        assert found["not_captured"] == ["shop.nobody"]
+        return found
 
     first = run("plan", "update", **IN_PLACE)
     diff = ["note.keyword.ignore_above: has 8191, needs 100", "note.raw: new, keyword", "words: new, keyword",
@@ -85,6 +85,7 @@ def test_apply_makes_what_can_be_made_in_place(world: World, tmp_path: Path) -> 
     done = run("apply", "apply", **IN_PLACE)
     assert (done["state"], done["diff"], done["exit_code"]) == ("current", [], 0)
     assert done["applied"] == first["changes"]
+    assert first["outdated"] is done["outdated"] is True  # made without a transform
     index = world.client.indices.get(index=world.alias())[f"{world.alias()}.000001"]
     assert index["mappings"]["properties"]["words"]["type"] == "keyword"
     assert index["settings"]["index"]["refresh_interval"] == "2s"
@@ -157,3 +158,13 @@ def test_the_doctor_finds_nobody(make_settings: Callable[..., Settings], unique:
     (finding,) = findings(nobody)
     assert (finding.check, finding.severity) == ("elasticsearch.reachable", Severity.FAIL)
     assert finding.remedy
+
+
+def test_the_doctor_looks_for_transforms(make_settings: Callable[..., Settings], unique: str) -> None:
+    def found(transform: str) -> tuple[Severity, str]:
+        settings = make_settings(unique, sink={"tables": {"shop.orders": {"transform": transform}}})
+        (finding,) = [one for one in findings(settings) if one.check == "sink.transforms"]
+        return finding.severity, finding.what
+
+    assert found("transforms:upper") == (Severity.OK, "found transforms:upper")
+    assert found("transforms:nobody")[0] is Severity.FAIL

@@ -52,7 +52,7 @@ def row(number: int, **more: Any) -> dict[str, Any]:
 
 
 def audited(sink: Pipeline) -> tuple[Context, AuditReport]:
-    context = Context(settings=load(sink.config).settings)
+    context = Context(settings=load(sink.config).settings, deep=True)
     return context, audit(context)
 
 
@@ -107,13 +107,20 @@ def harm_and_repair(world: World, sink: Pipeline) -> None:
     context, report = audited(sink)
     assert by_class(report) == {FindingClass.MISSING: {'["s0",5]'}, FindingClass.ORPHAN: {'["s1",1]'}}
     assert repair(context, report, apply=True).status is AuditStatus.CLEAN
-    assert audited(sink)[1].status is AuditStatus.CLEAN
     world.client.indices.refresh(index=index)
     got = world.client.get(index=index, id='["s0",5]', routing="s0")["_source"]
     assert {name: got[name] for name in got if name != "_cdc"} == {
         name: value for name, value in before['["s0",5]'].items() if name != "_cdc"
     }
     assert not world.client.exists(index=index, id='["s1",1]', routing="s1")
+    forged = before['["s0",10]'] | {"name": "forged"}
+    world.client.index(
+        index=index, id='["s0",10]', routing="s0", document=forged, version=forged["_cdc"]["seq"],
+        version_type="external_gte",
+    )  # fmt: skip
+    assert by_class(audited(sink)[1]) == {FindingClass.CONTENT: {'["s0",10]'}}
+    world.source.publish(row(10), table="shop.items")
+    world.await_committed("shop.items")
 
 
 def test_a_transform_and_what_it_cannot_make(world: World) -> None:

@@ -160,3 +160,15 @@ def test_the_mapping_follows_the_fields() -> None:
 def test_json_of_dates_and_of_nothing() -> None:
     assert orjson.loads(Shape(Rules(transform="transforms:dated")).json(event()) or b"") == {"day": "2026-11-21"}
     assert Shape(Rules(transform="transforms:nothing_much")).json(event()) == b"{}"
+
+
+def test_rules_that_make_other_documents_are_told_apart() -> None:
+    some = [
+        Rules(include=frozenset({"id"})), Rules(exclude=frozenset({"id"})), Rules(rename={"id": "x"}),
+        Rules(filter=(Condition(column="id", op="=", value=1),)),
+        Rules(filter=(Condition(column="id", op="=", value="1"),)),
+        Rules(transform="transforms:upper"), Rules(include=frozenset()),
+    ]  # fmt: skip
+    assert len({rules.mark for rules in some} - {""}) == len(some)
+    assert Rules(exclude=frozenset("ab")).mark == Rules(exclude=frozenset("BA")).mark
+    assert Rules(types={"id": {"type": "keyword"}}, routing=("id",), analyzers={"id": "x"}).mark == ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fake_elastic import FakeCluster
 from schemas.condition import Condition
@@ -129,3 +131,30 @@ def test_a_delete_is_not_asked_for() -> None:
     settle(settler_of(tools_of(cluster.bulk(), letters=letters)), [item(part, 0, "k", "1"), item(part, 1, "k", None)])
     assert cluster.versions == {"k": BASE + 1}
     assert not cluster.docs
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["1", "22", "0", "bad", None])), max_size=25)
+
+
+@given(EVENTS, st.integers(1, 25))
+def test_the_index_ends_as_one_by_one_it_would(events: list[tuple[str, str | None]], size: int) -> None:
+    """Good notes are indexed, "0" does not pass the filter, "bad" is a dead letter that leaves what was there."""
+    condition = Condition(column="note", op="!=", value="0")
+    cluster, letters = FakeCluster(), Letters()
+    part = plain_part(shape=Shape(Rules(filter=(condition,), transform="transforms:picky")))
+    settler = settler_of(tools_of(cluster.bulk(), letters=letters))
+    items = [item(part, n, key, note) for n, (key, note) in enumerate(events)]
+    expected: dict[str, int] = {}
+    for key, note in events:
+        if note in (None, "0"):
+            expected.pop(key, None)
+        elif note != "bad":
+            expected[key] = int(note)
+    for start in range(0, len(items), size):
+        settle(settler, items[start : start + size])
+    assert {key: source["number"] for key, (_, source) in cluster.docs.items()} == expected
+    assert part.offsets.open == 0
+    bad = {(key, n) for n, (key, note) in enumerate(events) if note == "bad"}
+    assert {(letter.key_text, letter.offset) for letter in letters.written} <= bad
+    last = {key: (key, n) for n, (key, _) in enumerate(events)}
+    assert bad & set(last.values()) <= {(letter.key_text, letter.offset) for letter in letters.written}
