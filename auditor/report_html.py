@@ -15,6 +15,7 @@ from schemas.event import VERSION
 from schemas.report import AuditReport, Finding, Repair, RepairOutcome, TableReport
 
 LISTED = 1000
+_FIRST = 20
 _REPAIRS = 200
 _SIGN = {"clean": "✓", "findings": "✗", "inconclusive": "?"}
 
@@ -52,6 +53,7 @@ def to_html(report: AuditReport) -> bytes:
             sign=_SIGN[report.status.value],
             words=words,
             listed=LISTED,
+            first=_FIRST,
             version=VERSION,
         )
         .encode()

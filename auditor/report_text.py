@@ -69,7 +69,7 @@ def _example(finding: Finding) -> Text:
     return Text.assemble(
         "  ",
         (clean(finding.document), "cyan"),
-        f"  should be: {words.should(finding.expected)}; is: {words.holds(finding.found)}",
+        f"  should be: {words.should(finding.expected)}; is: {words.holds(finding.found)}{words.differing(finding)}",
     )
 
 

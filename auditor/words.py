@@ -8,7 +8,7 @@ from itertools import groupby
 
 from auditor.findings import RED
 from ops.log import clean
-from schemas.report import AuditReport, AuditStatus, Expected, FindingClass, Found, TableReport
+from schemas.report import AuditReport, AuditStatus, Expected, Finding, FindingClass, Found, TableReport
 
 MEANING = {
     FindingClass.MISSING: "a row whose document is not there",
@@ -80,6 +80,12 @@ def holds(found: Found | None) -> str:
     if found.offset is None:
         return f"without a _cdc of ours (_version {found.version})"
     return f"the change at partition {found.partition} offset {found.offset} (_version {found.version})"
+
+
+def differing(finding: Finding) -> str:
+    """Which fields differ; empty if none were compared."""
+    fields = ", ".join(clean(one.field) for one in finding.differs)
+    return f"; differs in {fields}" if fields else ""
 
 
 def moment(ts_ms: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from auditing import World
 from ops.settings import Settings
@@ -47,3 +48,10 @@ def make_world(
     for world in made:
         world.close()
     client.close()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """The commands send the log to a stderr that ends with them."""
+    yield
+    structlog.reset_defaults()

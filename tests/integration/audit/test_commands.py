@@ -9,51 +9,24 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
+from audit_cli import Cli
 from auditing import World
 from auditor.commands import app
 from auditor.lock import locked
-from schemas.errors import LockedError, RepairCapError, TidemarkError, UsageError
+from schemas.errors import LockedError, RepairCapError, UsageError
 from schemas.report import AuditReport, RepairReport
 from stack.ports import free_port
 
 pytestmark = pytest.mark.stack
 
 MakeWorld = Callable[..., World]
-
-
-class Cli:
-    """`tidemark audit …` in this process."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world = world
-        self.config = folder / "tidemark.toml"
-        tree = world.settings.model_dump(mode="json", exclude_defaults=True)
-        lines = []
-        for section, values in tree.items():
-            lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-        self.config.write_text("\n".join(lines), encoding="utf-8")
-
-    def __call__(self, *arguments: str) -> tuple[int, str]:
-        result = CliRunner().invoke(app, [*arguments, "-c", str(self.config)])
-        if isinstance(result.exception, TidemarkError):
-            raise result.exception
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        return result.exit_code, result.stdout
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """The commands send the log to a stderr that ends with them."""
-    yield
-    structlog.reset_defaults()
 
 
 def stricter(world: World) -> World:
