@@ -51,6 +51,8 @@ def _grid(report: AuditReport) -> Grid:
 
 
 def _details(table: TableReport) -> Iterator[RenderableType]:
+    if part := words.part(table):
+        yield Text.assemble("\n", (clean(table.table), "bold"), f": {part} were audited")
     if table.reason:
         yield Text.assemble("\n", (clean(table.table), "bold"), f": {clean(table.reason)}")
     for kind in FindingClass:
