@@ -115,7 +115,7 @@ class Archive:
 
     def _newest(self, **body: Any) -> list[dict[str, Any]]:
         body["from_"] = body.pop("start", 0)
-        return self._search(query={"term": {"name": self._name}}, sort=[{"started": "desc"}, {"id": "desc"}], **body)
+        return self._search(query={"term": {"name": self._name}}, sort=[{"id": "desc"}], **body)
 
     def _search(self, **body: Any) -> list[dict[str, Any]]:
         answer = self._requests.send(

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from auditor.audit import find_subjects
 from auditor.run_context import Context
 from auditor.table_repair import TableRepair
+from auditor.words import REPAIRABLE
 from ops import elastic
-from schemas.errors import RepairCapError, ReportOutdatedError
+from schemas.errors import RepairCapError, ReportOutdatedError, UsageError
 from schemas.report import (
+    Against,
     AuditReport,
     AuditStatus,
     Finding,
@@ -22,7 +24,6 @@ from schemas.report import (
     TableReport,
 )
 
-REPAIRABLE = (FindingClass.MISSING, FindingClass.ORPHAN, FindingClass.STALE)
 _WHY_LEFT = {
     FindingClass.FOREIGN: "no event of this topic made it, so none can mend it: delete it by hand if nobody needs it",
     FindingClass.DEAD_LETTERED: "Elasticsearch refused its last event, and would again",
@@ -33,9 +34,15 @@ def repair(context: Context, report: AuditReport, *, apply: bool) -> RepairRepor
     """Mend what the report names; without `apply` only say what would be written.
 
     Raises `RepairCapError` before the first write if that is more than the configuration allows,
-    `ReportOutdatedError` if a topic or index is not the one that was audited.
+    `ReportOutdatedError` if a topic or index is not the one that was audited, `UsageError` for a report that was not
+    about the topic.
     """
     started = datetime.now(UTC)
+    if report.against is not Against.TOPIC:
+        raise UsageError(
+            f"what an audit against {report.against.value} found, the topic cannot mend",
+            hint="Run `tidemark audit run` and repair what it finds; then find out why the rest is not in the topic.",
+        )
     if report.name != context.settings.source.name:
         raise ReportOutdatedError(
             f"the report is about `{report.name}`, the configuration about `{context.settings.source.name}`"

@@ -113,7 +113,7 @@ def _listed(context: Context) -> AuditList:
     if index:
         with Archive(context) as archive:
             kept = {found.id: found for found in archive.listed()}
-    both = sorted((kept | here).values(), key=lambda one: (one.started, one.id), reverse=True)
+    both = sorted((kept | here).values(), key=lambda one: one.id, reverse=True)
     audits = [Kept(audit=one, here=one.id in here, in_index=one.id in kept) for one in both]
     return AuditList(name=pipeline, index=index, audits=audits)
 

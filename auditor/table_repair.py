@@ -11,11 +11,13 @@ from elasticsearch import Elasticsearch
 from auditor import index
 from auditor.case import Case
 from auditor.change import Change
-from auditor.confirm import CHUNK, Confirm
+from auditor.confirm import CHUNK, DEEP_CHUNK, Confirm
+from auditor.contents import Contents
 from auditor.dead_letters import DeadLetters
-from auditor.events import events
+from auditor.events import Event, events
 from auditor.later import Later
 from auditor.op import Op
+from auditor.outcome import mended, planned
 from auditor.realtime import Realtime
 from auditor.requests import Requests
 from auditor.run_context import Context
@@ -24,19 +26,22 @@ from auditor.store import Store
 from auditor.suspects import Suspect
 from auditor.table_audit import Subject
 from auditor.topic import Topic
+from auditor.wanted import Wanted
+from auditor.words import REPAIRABLE
 from auditor.writer import Writer, Written
-from ops.log import logger
 from schemas.errors import ReportOutdatedError
-from schemas.report import Finding, FindingClass, Repair, RepairOutcome, TableReport
+from schemas.report import Finding, FindingClass, Repair, TableReport
 
 _BULK_BYTES = 5 << 20
+_ONLY_DEEP = (FindingClass.TAMPERED, FindingClass.CONTENT)
 _RERUN = "Run `tidemark audit run` again and repair what it finds."
-
-_log = logger(__name__)
 
 
 class TableRepair:
-    """Reads on from where the report's windows end, so that it knows what has happened since."""
+    """Reads on from where the report's windows end, so that it knows what has happened since.
+
+    What only whole documents show is judged by whole documents again.
+    """
 
     def __init__(self, context: Context, client: Elasticsearch, subject: Subject, report: TableReport) -> None:
         self._context = context
@@ -44,6 +49,8 @@ class TableRepair:
         self._subject = subject
         self._report = report
         self._requests = Requests(context)
+        self._wanted = Wanted(report.topic_id, subject.shape)
+        self._deep = any(finding.class_ in _ONLY_DEEP for finding in report.findings)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -85,33 +92,35 @@ class TableRepair:
         return Confirm(
             topic_id=self._report.topic_id,
             later=Later(store, self._topic, highs, ()),
-            realtime=Realtime(self._client, self._requests, self._report.index, self._subject.shape),
+            realtime=Realtime(self._client, self._requests, self._report.index, self._subject.shape, whole=self._deep),
             sink=SinkSide(self._context, self._subject.topic, self._report.topic_id, list(highs)),
             letters=letters,
             settled=Settled(offsets=highs, seen=True),
             lower={window.partition: window.low for window in self._report.windows if window.low},
             others=frozenset(range(self._report.partitions)) - highs.keys(),
+            contents=Contents(self._topic, self._wanted) if self._deep else None,
         )
 
     def mend(self, findings: Sequence[Finding], *, apply: bool) -> list[Repair]:
         """Judge these findings again and mend those that stand; an outcome for each."""
+        size = DEEP_CHUNK if self._deep else CHUNK
         made = []
-        for start in range(0, len(findings), CHUNK):
-            made += self._chunk(findings[start : start + CHUNK], apply=apply)
+        for start in range(0, len(findings), size):
+            made += self._chunk(findings[start : start + size], apply=apply)
         return made
 
     def _chunk(self, findings: Sequence[Finding], *, apply: bool) -> list[Repair]:
         suspects = {finding.id: Suspect(id=finding.id, last=_last(finding)) for finding in findings}
         cases = {case.id: case for case in self._confirm.cases([list(suspects.values())])}
-        wrong = [case for case in cases.values() if case.verdict.kind in _MENDABLE]
+        wrong = [case for case in cases.values() if case.verdict.kind in REPAIRABLE]
         if not apply:
-            planned = {change.id: change for change in self._changes(wrong)}
-            return [_outcome(finding, cases[finding.id], planned.get(finding.id)) for finding in findings]
+            changes = {change.id: change for change in self._changes(wrong)}
+            return [planned(finding, cases[finding.id], changes.get(finding.id)) for finding in findings]
         written = self._write(wrong)
         again = self._confirm.cases([[suspects[case.id] for case in wrong]]) if wrong else ()
         after = {case.id: case for case in again}
         return [
-            _mended(finding, cases[finding.id], after.get(finding.id), written.get(finding.id)) for finding in findings
+            mended(finding, cases[finding.id], after.get(finding.id), written.get(finding.id)) for finding in findings
         ]
 
     def _write(self, wrong: Sequence[Case]) -> dict[str, Written]:
@@ -138,28 +147,21 @@ class TableRepair:
                 yield _delete(case, must, self._routing(case))
         for event in events(self._topic, to_index):
             case = to_index[event.partition, event.offset]
-            block = {
-                "key": case.verdict.expected.key if case.verdict.expected else "",
-                "topic_id": self._report.topic_id,
-                "partition": event.partition,
-                "offset": event.offset,
-                "seq": event.envelope["source"]["seq"],
-                "ts_ms": event.envelope["source"]["ts_ms"],
-            }
-            change = Change(
-                id=case.id,
-                seq=block["seq"],
-                fields=self._subject.shape.fields(event.envelope),
-                block=block,
-                routing=self._routing(case),
-            )
-            yield change.over(case.doc.version) if case.doc else change
+            change = self._again(case, event)
+            if change is not None:
+                yield change.over(case.doc.version) if case.doc else change
+
+    def _again(self, case: Case, event: Event) -> Change | None:
+        """The event's document once more; None if none can be made of it."""
+        must = case.verdict.expected
+        wanted = self._wanted.of_event(must.key, event) if must else None
+        if wanted is None:
+            return None
+        block = {name: value for name, value in wanted.pop("_cdc").items() if name not in ("rev", "fp")}
+        return Change(id=case.id, seq=block["seq"], fields=wanted, block=block, routing=self._routing(case))
 
     def _routing(self, case: Case) -> str | None:
         return case.doc.routing if case.doc else self._subject.shape.routing(case.id)
-
-
-_MENDABLE = (FindingClass.MISSING, FindingClass.ORPHAN, FindingClass.STALE)
 
 
 def _delete(case: Case, must: Op | None, routing: str | None) -> Change:
@@ -171,45 +173,3 @@ def _delete(case: Case, must: Op | None, routing: str | None) -> Change:
 def _last(finding: Finding) -> Op | None:
     at = finding.expected
     return Op(finding.key, at.partition, at.offset, at.seq, at.op, at.commit_ts_ms) if at else None
-
-
-def _mended(finding: Finding, before: Case, after: Case | None, written: Written | None) -> Repair:
-    if after is None:
-        return _outcome(finding, before, None)
-    if after.verdict.kind is None:
-        applied = written is not None and not written.reason
-        return _repair(
-            finding,
-            RepairOutcome.REPAIRED if applied else RepairOutcome.SETTLED,
-            written.change if written and applied else None,
-        )
-    reason = written.reason if written else "its event is not in the topic any more"
-    return _repair(finding, RepairOutcome.FAILED, None, reason or f"it is {after.verdict.kind.value} again")
-
-
-def _outcome(finding: Finding, case: Case, planned: Change | None) -> Repair:
-    kind = case.verdict.kind
-    if kind is None:
-        return _repair(finding, RepairOutcome.SETTLED, None, "it has changed since the report and is not wrong")
-    if kind not in _MENDABLE:
-        return _repair(finding, RepairOutcome.LEFT, None, f"it is {kind.value} by now")
-    if planned is None:
-        return _repair(finding, RepairOutcome.FAILED, None, "its event is not in the topic any more")
-    if not planned.possible:
-        return _repair(finding, RepairOutcome.FAILED, None, "no revision of its event wins over what somebody wrote")
-    return _repair(finding, RepairOutcome.PLANNED, planned)
-
-
-def _repair(finding: Finding, outcome: RepairOutcome, change: Change | None, reason: str = "") -> Repair:
-    return Repair.model_validate(
-        {
-            "class": finding.class_,
-            "table": finding.table,
-            "document": finding.document,
-            "id": finding.id,
-            "outcome": outcome,
-            "version": change.version if change else None,
-            "rev": change.rev if change and change.seq is not None else None,
-            "reason": reason,
-        }
-    )

@@ -9,8 +9,8 @@ import pytest
 from auditing import World, found
 from auditor.repair import repair
 from auditor.run_context import Context
-from schemas.errors import RepairCapError, ReportOutdatedError
-from schemas.report import AuditReport, AuditStatus, RepairOutcome, RepairReport
+from schemas.errors import RepairCapError, ReportOutdatedError, UsageError
+from schemas.report import Against, AuditReport, AuditStatus, RepairOutcome, RepairReport
 
 pytestmark = pytest.mark.stack
 
@@ -149,6 +149,52 @@ def test_many_plain_writes_still_lose_to_the_smallest_revision_that_wins(make_wo
     done = mend(world, world.audit())
     assert {one.id: one.rev for one in done.repairs} == {"1": 41, "2": 42}
     assert world.audit().status is AuditStatus.CLEAN
+
+
+def overwrite_as_the_sink_would(world: World, key: str, rev: int = 0, **more: str) -> None:
+    """Other fields, under a version that the document's own words explain."""
+    row = next(row for row in world.rows if row.text == key)
+    source = {**row.source(world.topic_id, rev), **more}
+    world.es.index(
+        index=world.index, id=key, document=source, version=row.seq + rev, version_type="external_gte"
+    )  # fmt: skip
+
+
+def test_what_only_whole_documents_show_is_mended(make_world: MakeWorld) -> None:
+    world = make_world(audit={"max_repair_share": 1.0})
+    world.put(*map(str, range(20)))
+    world.sync()
+    overwrite_as_the_sink_would(world, "3", text="by hand")
+    overwrite_as_the_sink_would(world, "4", rev=7, text="by hand")
+    for _ in range(3):
+        world.overwrite("5", world.document("5")["_source"])
+    world.remove("6")
+    report = world.audit(deep=True)
+    assert found(report) == {"content": ["3", "4"], "tampered": ["5"], "missing": ["6"]}
+    planned = mend(world, report, apply=False)
+    assert planned.counts == {RepairOutcome.PLANNED: 4}
+    assert found(world.audit(deep=True)) == found(report)
+
+    overwrite_as_the_sink_would(world, "4", rev=9)  # somebody was faster
+    done = mend(world, report)
+    assert (done.status, {one.id: one.rev for one in done.repairs}) == (
+        AuditStatus.CLEAN,
+        {"3": 1, "4": None, "5": 4, "6": 2},
+    )
+    assert world.document("3")["_source"]["text"] == "v"
+    assert world.audit(deep=True).status is AuditStatus.CLEAN
+    world.put("3", "5", text="later")
+    world.sync()
+    assert {world.document(key)["_source"]["text"] for key in ("3", "5")} == {"later"}
+
+
+def test_what_was_not_compared_with_the_topic_the_topic_does_not_mend(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.put("1")
+    world.sync()
+    report = world.audit().model_copy(update={"against": Against.MYSQL})
+    with pytest.raises(UsageError, match="against mysql"):
+        mend(world, report)
 
 
 @pytest.mark.parametrize("limits", [{"max_repairs": 4, "max_repair_share": 1.0}, {"max_repair_share": 0.05}])
