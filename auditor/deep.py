@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from confluent_kafka import Message
 
+from auditor.decode import place
 from auditor.digest import digest
 from auditor.doc import Doc
 from auditor.scan import Scan
 from auditor.store import Store
 from auditor.suspects import Suspects
-from auditor.topic import Topic, place
+from auditor.topic import Topic
 from auditor.wanted import Wanted
 from auditor.window import Windows
 from schemas.key import document_id

@@ -8,19 +8,24 @@ from typing import Any, Self
 from elasticsearch import Elasticsearch
 
 from auditor import queries
+from auditor.axis import Bounds
 from auditor.doc import Doc
-from auditor.expected import Bounds
 from auditor.index import Index
+from auditor.pace import Pace
 from auditor.queries import Query
 from auditor.requests import Requests
-from auditor.search import Total
+from auditor.search import KEY, Total
 from auditor.window import Windows
 from schemas.errors import PartialAnswerError
 
-FILTERS_A_REQUEST = 256
+FILTERS_A_REQUEST = 256  # every document is tried against every filter
+RANGES_A_REQUEST = 16_000  # well below search.max_buckets
 _KEEP_ALIVE = "5m"
-_PAGE = 5000
-_KEY_ORDER = [{"_cdc.partition": "asc"}, {"_cdc.key": "asc"}, {"_shard_doc": "asc"}]
+_PAGE = 10_000  # index.max_result_window
+_CLAUSES = 256
+_ORDER = [{"_shard_doc": "asc"}]
+# Thousands of buckets: without this their keys, and their bounds as numbers and as texts, would be most of an answer.
+_SUMS = ["pit_id", "took", "timed_out", "_shards", "aggregations.**.doc_count", "aggregations.**.value"]
 
 
 class ElasticSide:
@@ -46,8 +51,11 @@ class ElasticSide:
         self._topic_id = topic_id
         self._windows = windows
         self._pit = ""
+        self._pace = Pace()
+        self._took_s = 0.0
+        self._without: Query | None = None
         self._read_ends = ends
-        self._ends: Mapping[int, int] = {}
+        self.ends: Mapping[int, int] = {}
         self.foreign_count: int | None = None
         self.beyond_count = 0
 
@@ -62,34 +70,45 @@ class ElasticSide:
             ),
         )
         self._pit = opened["id"]
-        self._ends = self._read_ends()
+        self.ends = self._read_ends()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             self._requests.send("closing", lambda: self._client.close_point_in_time(id=self._pit))
 
-    def totals(self, bounds: Sequence[Bounds]) -> list[Total]:
-        """One total a range. The first request counts the documents too that are in no range: foreign, beyond."""
+    def settle(self, windows: Windows, without: Sequence[str]) -> None:
+        """From here on count and list what is in these windows, and no documents of those keys."""
+        self._windows = windows
+        self._without = queries.keyed(without) if without else None
+
+    def totals(self, bounds: Sequence[Bounds], sizes: Sequence[int]) -> list[Total]:
+        """One total a range; `sizes`: how many documents each may have.
+
+        The first request counts the documents too that are in no range: foreign, beyond.
+        """
         found: list[Total] = []
-        for start in range(0, len(bounds), FILTERS_A_REQUEST):
-            ranges = bounds[start : start + FILTERS_A_REQUEST]
+        for start, end in self._pace.cut(sizes, FILTERS_A_REQUEST if bounds[0].axis == KEY else RANGES_A_REQUEST):
+            ranges = bounds[start:end]
             found += self._sums(ranges) if self.foreign_count is not None else self._first_sums(ranges)
+            self._pace.took(sum(sizes[start:end]), self._took_s, busy=self._requests.refused())
         return found
 
     def _sums(self, ranges: Sequence[Bounds]) -> list[Total]:
-        query = queries.in_ranges(ranges, self._topic_id, self._windows)
-        answer = self._search(size=0, query=query, aggs={"ranges": queries.sums(ranges, self._windows)})
-        return queries.read_sums(answer["aggregations"]["ranges"])
+        wanted = queries.covering(ranges, _CLAUSES)
+        query = queries.in_ranges(wanted, self._topic_id, self._windows, without=self._without)
+        answer = self._search(size=0, query=query, aggs=queries.sums(ranges, self._windows), filter_path=_SUMS)
+        return queries.read_sums(ranges, answer["aggregations"])
 
     def _first_sums(self, ranges: Sequence[Bounds]) -> list[Total]:
         partitions = range(self._windows.count)
-        owned = {
-            "filter": queries.owned(self._topic_id, partitions),
-            "aggs": {"ranges": queries.sums(ranges, self._windows)},
+        settled = {
+            "filter": {"bool": {"must_not": [self._without] if self._without else []}},
+            "aggs": queries.sums(ranges, self._windows),
         }
+        owned = {"filter": queries.owned(self._topic_id, partitions), "aggs": {"settled": settled}}
         foreign = {"filter": queries.foreign(self._topic_id, partitions)}
-        beyond = {"filter": queries.beyond(self._topic_id, self._ends)}
+        beyond = {"filter": queries.beyond(self._topic_id, self.ends)}
         aggs = {"owned": owned, "foreign": foreign, "beyond": beyond}
         answer = self._search(size=0, aggs=aggs, track_total_hits=True)
         found, others = answer["aggregations"]["owned"], int(answer["aggregations"]["foreign"]["doc_count"])
@@ -97,28 +116,30 @@ class ElasticSide:
             raise PartialAnswerError("the parts of the index do not add up to the whole", where=self._index)
         self.foreign_count = others
         self.beyond_count = int(answer["aggregations"]["beyond"]["doc_count"])
-        return queries.read_sums(found["ranges"])
+        return queries.read_sums(ranges, found["settled"])
 
     def listed(self, bounds: Sequence[Bounds]) -> Iterator[Doc]:
         """The documents in these ranges."""
-        yield from self._pages(queries.in_ranges(bounds, self._topic_id, self._windows), _KEY_ORDER)
+        yield from self._pages(queries.in_ranges(bounds, self._topic_id, self._windows, without=self._without))
 
     def with_keys(self, keys: Sequence[str]) -> Iterator[Doc]:
         """The documents that claim one of these keys, whatever their offset."""
-        yield from self._pages(queries.with_keys(keys, self._topic_id, self._windows), _KEY_ORDER)
+        yield from self._pages(queries.with_keys(keys, self._topic_id, self._windows))
 
     def foreign(self) -> Iterator[Doc]:
         """The documents that belong to no partition of the topic."""
-        yield from self._pages(queries.foreign(self._topic_id, range(self._windows.count)), [{"_shard_doc": "asc"}])
+        yield from self._pages(queries.foreign(self._topic_id, range(self._windows.count)))
 
     def beyond(self) -> Iterator[Doc]:
         """The documents that show an event which the topic does not have yet."""
-        yield from self._pages(queries.beyond(self._topic_id, self._ends), [{"_shard_doc": "asc"}])
+        yield from self._pages(queries.beyond(self._topic_id, self.ends))
 
-    def _pages(self, query: Query, sort: list[dict[str, str]]) -> Iterator[Doc]:
+    def _pages(self, query: Query) -> Iterator[Doc]:
         after: dict[str, Any] = {}
         while True:
-            answer = self._search(size=_PAGE, query=query, sort=sort, source=["_cdc"], track_total_hits=False, **after)
+            answer = self._search(
+                size=_PAGE, query=query, sort=_ORDER, source=["_cdc"], track_total_hits=False, **after
+            )
             hits = answer["hits"]["hits"]
             yield from (Doc.read(hit) for hit in hits)
             if len(hits) < _PAGE:
@@ -132,4 +153,5 @@ class ElasticSide:
         )
         queries.check(answer, self._index)
         self._pit = answer.get("pit_id", self._pit)
+        self._took_s = answer["took"] / 1000
         return answer

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from auditor.topic import Topic, place
+from auditor.decode import place
+from auditor.topic import Topic
 from schemas.watermark import Watermark
 
 _NEAR = 500  # offsets nearer than this are read through: cheaper than another fetch

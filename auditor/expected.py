@@ -1,118 +1,144 @@
-"""What the topic expects: the last operation of every key, sorted bytewise, with prefix sums of count and fp."""
+"""What the topic expects: the last operation of every key, with count and fp sum of each partition."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from functools import cached_property, partial
 
-from auditor.op import BARRIER, Barrier, Op
-from auditor.search import Range, Total
+from auditor.axis import Axis, by_offset
+from auditor.columns import Columns
+from auditor.op import Barrier
+from auditor.search import KEY, Range, Total
 from auditor.sort import sort
 from auditor.store import Store
-from schemas.document import fingerprint
 from schemas.key import document_id
 
-_TYPES = ("BLOB", "BLOB", "INTEGER", "BIGINT", "BIGINT", "VARCHAR", "BIGINT", "BIGINT")
-_COLUMNS = 'key BLOB, hashed BLOB, partition INTEGER, "offset" BIGINT, seq BIGINT, op VARCHAR, ts_ms BIGINT, fp BIGINT'
+_TYPES = ("BLOB", "INTEGER", "BIGINT", "BIGINT", "UTINYINT", "BIGINT", "INTEGER")
+_COLUMNS = 'key BLOB, partition INTEGER, "offset" BIGINT, seq BIGINT, op UTINYINT, ts_ms BIGINT, fp INTEGER'
+_AT_ONCE_BYTES = 8 << 20
+_LEFT_OUT_BYTES = 16 << 20  # of keys in a request
 
 # seq is one number a source, except that a delete and its tombstone share it: both say the same.
 _LAST = """
 CREATE TABLE last AS
-SELECT a.key, a.hashed, a.partition, a.fp,
+SELECT a.key, a.partition, a.fp,
        CASE WHEN a.seq < b.below THEN b."offset" ELSE a."offset" END AS "offset",
        CASE WHEN a.seq < b.below THEN b.below ELSE a.seq END AS seq,
-       CASE WHEN a.seq < b.below THEN 't' ELSE a.op END AS op,
+       CASE WHEN a.seq < b.below THEN 't' ELSE chr(a.op) END AS op,
        CASE WHEN a.seq < b.below THEN b.ts_ms ELSE a.ts_ms END AS ts_ms
-FROM (SELECT key, any_value(hashed) AS hashed, arg_max(partition, seq) AS partition,
-             arg_max("offset", seq) AS "offset", max(seq) AS seq, arg_max(op, seq) AS op,
-             arg_max(ts_ms, seq) AS ts_ms, arg_max(fp, seq) AS fp
-      FROM ops GROUP BY key) a
+FROM (SELECT key, arg_max(partition, seq) AS partition, arg_max("offset", seq) AS "offset", max(seq) AS seq,
+             arg_max(op, seq) AS op, arg_max(ts_ms, seq) AS ts_ms, arg_max(fp, seq) AS fp
+      FROM {ops} GROUP BY key) a
 LEFT JOIN barriers b ON b.partition = a.partition
 """
-
-
-class Bounds(NamedTuple):
-    """A range as Elasticsearch is asked for it: keys `[low, high)`, None where it is open."""
-
-    partition: int
-    low: str | None
-    high: str | None
-
-
-class Place(NamedTuple):
-    """Where the document of a key should come from."""
-
-    offset: int
-    fp: int
+_SETTLED = '(SELECT o.* FROM ops o JOIN ends USING (partition) WHERE "offset" < high)'
+_UNSETTLED = 'CREATE TABLE unsettled AS SELECT DISTINCT key FROM ops JOIN ends USING (partition) WHERE "offset" >= high'
+_LIVE = "CREATE VIEW live AS SELECT * FROM last ANTI JOIN unsettled USING (key) WHERE op NOT IN ('d', 't')"
+_GONE = "CREATE TABLE gone AS SELECT key FROM last ANTI JOIN unsettled USING (key) WHERE op IN ('d', 't')"
 
 
 class Expected:
-    """Filled by one pass over the window (`add`), then sealed, then asked."""
+    """Filled by one pass over the window (`add`), then sealed, then asked.
+
+    Keys with an operation that the sink had not settled when the index was looked at are `unsettled`: their documents
+    may show that operation or not, so they are left out of what is expected, and have to be left out of the index.
+    """
 
     def __init__(self, store: Store, partitions: Sequence[int]) -> None:
         self._store = store
         self._partitions = tuple(partitions)
-        self._span: dict[int, Range] = {}
-        self._total_fp = 0
-        self._total = 0
-        self.barriers: dict[int, Barrier] = {}
-        self.last_read: dict[int, int] = {}  # partition -> offset of the last record read
+        self._pending = Columns.empty()
+        self._barriers: list[Barrier] = []
+        self._roots: dict[Range, Total] = {}
+        self.barriers: list[Barrier] = []  # the highest one of each partition
         self.deleted: dict[int, int] = {}
+        self.newest_ts_ms: int | None = None
+        self.unsettled = 0
         store.run(f"CREATE TABLE ops ({_COLUMNS})")
 
-    def add(self, ops: Sequence[Op]) -> None:
-        """One batch, in offset order within each partition."""
-        rows = []
-        for op in ops:
-            self.last_read[op.partition] = op.offset
-            if op.op == BARRIER:
-                self._add_barrier(op)
-                continue
-            fp = fingerprint(op.key, op.partition, op.offset) if op.present else 0
-            raw = op.key.encode()
-            rows.append((raw, hashed(op.key), op.partition, op.offset, op.seq, op.op, op.ts_ms, fp))
-        self._store.insert("ops", _TYPES, list(zip(*rows, strict=True)))
+    def add(self, ops: Columns) -> None:
+        """One batch, in any order."""
+        self._barriers += [Barrier(op.partition, op.offset, op.below, op.ts_ms) for op in ops.barriers]
+        self._pending.extend(ops)
+        if self._pending.size_bytes >= _AT_ONCE_BYTES:
+            self._flush()
 
-    def _add_barrier(self, op: Op) -> None:
-        known = self.barriers.get(op.partition)
-        if known is None or known.below < op.below:
-            self.barriers[op.partition] = Barrier(op.partition, op.offset, op.below, op.ts_ms)
+    def _flush(self) -> None:
+        self._store.insert("ops", _TYPES, self._pending.table)
+        self._pending = Columns.empty()
 
-    def seal(self) -> None:
-        """Fold, apply the barriers, sort, sum up."""
+    def last_read(self) -> dict[int, int]:
+        """Partition -> offset of its last record so far."""
+        self._flush()
+        found: dict[int, int] = dict(self._store.run('SELECT partition, max("offset") FROM ops GROUP BY partition'))
+        for barrier in self._barriers:
+            found[barrier.partition] = max(barrier.offset, found.get(barrier.partition, -1))
+        return found
+
+    def seal(self, settled: Mapping[int, int]) -> None:
+        """Fold, apply the barriers, sum up. `settled`: partition -> offset from which on operations are unsettled.
+
+        Are the unsettled keys too many for a request, they are expected as of their last settled operation: then the
+        search finds them where they are newer, and each is judged by what came later.
+        """
         run = self._store.run
-        run('CREATE TABLE barriers (partition INTEGER, "offset" BIGINT, below BIGINT, ts_ms BIGINT)')
-        self._store.insert(
-            "barriers", ("INTEGER", "BIGINT", "BIGINT", "BIGINT"), list(zip(*self.barriers.values(), strict=True))
-        )
-        run(_LAST)
+        over = any(offset >= settled[partition] for partition, offset in self.last_read().items())
+        self._store_settled(settled)
+        run(_UNSETTLED if over else "CREATE TABLE unsettled (key BLOB)")
+        run(_LAST.format(ops=_SETTLED if over else "ops"))
         run("DROP TABLE ops")
-        self._span, self._total_fp = sort(self._store, self._partitions)
-        self._total = max((part.high for part in self._span.values()), default=0)
+        run(_LIVE)
+        [(size,)] = run("SELECT coalesce(sum(octet_length(key)), 0) FROM unsettled")
+        if size > _LEFT_OUT_BYTES:
+            run("DELETE FROM unsettled")
+        [(self.unsettled,)] = run("SELECT count(*) FROM unsettled")
         self.deleted = dict(run("SELECT partition, count(*) FROM last WHERE op IN ('d', 't') GROUP BY partition"))
+        [(self.newest_ts_ms,)] = run("SELECT max(ts_ms) FROM last")
+        self._sum_up()
+
+    def _store_settled(self, settled: Mapping[int, int]) -> None:
+        self._store.run("CREATE TABLE ends (partition INTEGER, high BIGINT)")
+        self._store.insert("ends", ("INTEGER", "BIGINT"), [list(settled), list(settled.values())])
+        known: dict[int, Barrier] = {}
+        for barrier in self._barriers:
+            other = known.get(barrier.partition)
+            if barrier.offset < settled[barrier.partition] and (other is None or other.below < barrier.below):
+                known[barrier.partition] = barrier
+        self.barriers = list(known.values())
+        self._store.run('CREATE TABLE barriers (partition INTEGER, "offset" BIGINT, below BIGINT, ts_ms BIGINT)')
+        types = ("INTEGER", "BIGINT", "BIGINT", "BIGINT")
+        self._store.insert("barriers", types, list(zip(*self.barriers, strict=True)))
+
+    def _sum_up(self) -> None:
+        rows = self._store.run("SELECT partition, count(*), sum(fp)::BIGINT FROM live GROUP BY partition")
+        found = {partition: Total(keys, fp) for partition, keys, fp in rows}
+        rank = 0
+        for partition in self._partitions:
+            total = found.get(partition, Total(0, 0))
+            self._roots[Range(partition, rank, rank + total.docs)] = total
+            rank += total.docs
 
     @property
     def roots(self) -> list[Range]:
         """One range a partition, keys or none."""
-        return [self._root(partition) for partition in self._partitions]
-
-    def _root(self, partition: int) -> Range:
-        return self._span.get(partition, Range(partition, self._total, self._total))
+        return list(self._roots)
 
     @property
     def keys(self) -> int:
         """Keys whose document must be there."""
-        return self._total
-
-    @property
-    def newest_ts_ms(self) -> int | None:
-        """Commit time of the newest event; None if there is none."""
-        [(newest,)] = self._store.run("SELECT max(ts_ms) FROM last")
-        return None if newest is None else int(newest)
+        return sum(root.size for root in self._roots)
 
     def size(self, partition: int) -> int:
         """Keys of one partition whose document must be there."""
-        return self._root(partition).size
+        return sum(root.size for root in self._roots if root.partition == partition)
+
+    @cached_property
+    def by_offset(self) -> Axis:
+        return by_offset(self._store, self._roots)
+
+    @cached_property
+    def by_key(self) -> Axis:
+        return Axis(self._store, KEY, self._roots, partial(sort, self._store, self._partitions))
 
     def from_offsets(self, offsets: Mapping[int, int]) -> int:
         """How many keys have their last operation at or past these offsets (partition -> offset, absent: 0)."""
@@ -123,43 +149,15 @@ class Expected:
         )
         return int(found[0][0])
 
-    def totals(self, ranges: Sequence[Range]) -> list[Total]:
-        before = self._before({rank for part in ranges for rank in (part.low, part.high)})
-        return [Total(part.size, before[part.high] - before[part.low]) for part in ranges]
-
-    def _before(self, ranks: set[int]) -> dict[int, int]:
-        """Sum of the fps of all lower ranks."""
-        found = self._store.run(
-            "SELECT rank, total - fp FROM live WHERE rank IN (SELECT unnest($1::BIGINT[]))", [sorted(ranks)]
-        )
-        return {self._total: self._total_fp} | {rank: int(total) for rank, total in found}
-
-    def bounds(self, ranges: Sequence[Range]) -> list[Bounds]:
-        """Keys for ranks; the outer ends of a partition are open, so that every document falls into one range."""
-        ranks = sorted({rank for part in ranges for rank in (part.low, part.high)})
-        found = self._store.run("SELECT rank, key FROM live WHERE rank IN (SELECT unnest($1::BIGINT[]))", [ranks])
-        keys = {rank: key.decode() for rank, key in found}
-        made = []
-        for part in ranges:
-            root = self._root(part.partition)
-            low = None if part.low == root.low else keys[part.low]
-            made.append(Bounds(part.partition, low, None if part.high == root.high else keys[part.high]))
-        return made
-
-    def places(self, ranges: Sequence[Range]) -> dict[tuple[int, str], Place]:
-        """(partition, key) -> where its document should come from, for small ranges."""
-        made: dict[tuple[int, str], Place] = {}
-        for part in ranges:
-            for key, offset, fp in self._store.run(
-                'SELECT key, "offset", fp FROM live WHERE rank >= $1 AND rank < $2', [part.low, part.high]
-            ):
-                made[part.partition, key.decode()] = Place(offset, fp)
-        return made
+    def unsettled_keys(self) -> list[str]:
+        return [key.decode() for (key,) in self._store.run("SELECT key FROM unsettled ORDER BY key")]
 
     def gone(self, chunk: int) -> Iterator[list[str]]:
         """Keys whose last operation leaves no document, in chunks."""
-        self._store.run("CREATE TABLE IF NOT EXISTS gone AS SELECT key FROM last WHERE op IN ('d', 't')")
-        for start in range(0, sum(self.deleted.values()), chunk):
+        self._store.run("DROP TABLE IF EXISTS gone")
+        self._store.run(_GONE)
+        [(count,)] = self._store.run("SELECT count(*) FROM gone")
+        for start in range(0, count, chunk):
             rows = self._store.run("SELECT key FROM gone WHERE rowid >= $1 AND rowid < $2", [start, start + chunk])
             yield [key.decode() for (key,) in rows]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from auditor.axis import Place
 from auditor.doc import Doc
-from auditor.expected import Place
 from schemas.key import document_id
 
 

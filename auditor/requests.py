@@ -13,16 +13,25 @@ from auditor.run_context import Context
 from ops.elastic import translate
 from ops.retry import until_stopped
 
+_TOO_MANY = 429
+_BUSY_GAP_S = 0.1
+_LONGEST_GAP_S = 5.0
+_RECOVERY = 0.9
+
 
 class Requests:
-    """The one way to Elasticsearch. `count` and `response_bytes` are what it cost so far."""
+    """The one way to Elasticsearch. `count` and `response_bytes` are what it cost so far.
+
+    Every 429 doubles the time between requests; answers shorten it again.
+    """
 
     def __init__(self, context: Context) -> None:
         self.count = 0
         self.response_bytes = 0
         self._context = context
         self._where = ", ".join(context.settings.elasticsearch.urls)
-        self._gap_s = 1 / context.settings.audit.max_requests_per_s
+        self._least_gap_s = self._gap_s = 1 / context.settings.audit.max_requests_per_s
+        self._refused = False
         self._next = 0.0
 
     def send(self, what: str, call: Callable[[], Any]) -> Any:
@@ -37,11 +46,20 @@ class Requests:
         try:
             answer = call()
         except (ApiError, TransportError) as error:
+            if isinstance(error, ApiError) and error.meta.status == _TOO_MANY:
+                self._refused = True
+                self._gap_s = min(max(self._gap_s * 2, _BUSY_GAP_S), max(_LONGEST_GAP_S, self._least_gap_s))
             raise translate(error, self._where) from error
         finally:
             self.count += 1
+        self._gap_s = max(self._least_gap_s, self._gap_s * _RECOVERY)
         self.response_bytes += int(answer.meta.headers.get("content-length") or 0)
         return answer.body
+
+    def refused(self) -> bool:
+        """True if Elasticsearch has been too busy for a request since this was asked last."""
+        refused, self._refused = self._refused, False
+        return refused
 
     def _wait(self) -> None:
         now = time.monotonic()

@@ -7,37 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from auditor.search import Range
 from auditor.store import Store
 
 _ROW_BYTES = 64
 _SLICES_IN_MEMORY = 8
 _SAMPLE_ROWS = 2000
 
-_LIVE = "FROM last WHERE partition = $1 AND op NOT IN ('d', 't')"
+_LIVE = "FROM live WHERE partition = $1"
 _SLICE = f"""
-INSERT INTO live
+INSERT INTO by_key
 SELECT $4 + row_number() OVER () - 1, *, $5 + sum(fp) OVER (ROWS UNBOUNDED PRECEDING)
-FROM (SELECT partition, key, hashed, "offset", fp {_LIVE} AND key >= $2 AND ($3::BLOB IS NULL OR key < $3) ORDER BY key)
+FROM (SELECT partition, key, "offset", fp {_LIVE} AND key >= $2 AND ($3::BLOB IS NULL OR key < $3) ORDER BY key)
 """  # noqa: S608  constants of this file
 
 
-def sort(store: Store, partitions: Sequence[int]) -> tuple[dict[int, Range], int]:
-    """Make the table `live` out of `last`; partition -> its ranks, and the sum of all fps."""
+def sort(store: Store, partitions: Sequence[int]) -> None:
+    """Make the table `by_key` out of `live`."""
     store.run(
-        "CREATE TABLE live "
-        '(rank BIGINT, partition INTEGER, key BLOB, hashed BLOB, "offset" BIGINT, fp BIGINT, total BIGINT)'
+        'CREATE TABLE by_key (rank BIGINT, partition INTEGER, key BLOB, "offset" BIGINT, fp INTEGER, total BIGINT)'
     )
-    spans: dict[int, Range] = {}
     rank = total = 0
     for partition in partitions:
-        first = rank
         for low, high in _slices(store, partition):
             store.run(_SLICE, [partition, low, high, rank, total])
-            [(rank, total)] = store.run("SELECT coalesce(max(rank) + 1, 0), coalesce(max(total), 0) FROM live")
-        if rank > first:
-            spans[partition] = Range(partition, first, rank)
-    return spans, total
+            [(rank, total)] = store.run("SELECT coalesce(max(rank) + 1, 0), coalesce(max(total), 0) FROM by_key")
 
 
 def _slices(store: Store, partition: int) -> Iterator[tuple[bytes, bytes | None]]:

@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
-import orjson
 
+from auditor.arrow import Batch
 from schemas.errors import InconclusiveError
+
+# As schemas.key.document_id, on UTF-8; ';' comes after ':'.
+_DOCUMENT_ID = """
+CREATE MACRO document_id(key) AS
+CASE WHEN octet_length(key) BETWEEN 1 AND 512 AND NOT (key >= 'sha256:'::BLOB AND key < 'sha256;'::BLOB) THEN key
+     ELSE ('sha256:' || sha256(key))::BLOB END
+"""
 
 
 class Store:
@@ -28,6 +35,7 @@ class Store:
                 "temp_directory": str(place / "spill"),
             },
         )
+        self._connection.execute(_DOCUMENT_ID)
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement; all of its rows. Raises `InconclusiveError` if memory or disk are too small for it."""
@@ -42,10 +50,11 @@ class Store:
         return found
 
     def insert(self, table: str, types: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
-        """Append whole columns: a hundred times as fast as row by row."""
+        """Append whole columns."""
         if columns and columns[0]:
-            values = ", ".join(_column(number, kind) for number, kind in enumerate(types, 1))
-            self.run(f"INSERT INTO {table} SELECT {values}", [_text(column) for column in columns])
+            self._connection.register("batch", Batch(types, columns))
+            self.run(f"INSERT INTO {table} SELECT * FROM batch")  # noqa: S608  names of our own
+            self._connection.unregister("batch")
 
     def close(self) -> None:
         self._connection.close()
@@ -56,14 +65,3 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-# DuckDB takes in one JSON text three times as fast as a Python list of the same values; hex is safe for any byte.
-def _column(number: int, kind: str) -> str:
-    if kind == "BLOB":
-        return f"unhex(unnest(from_json(${number}::JSON, '[\"VARCHAR\"]')))"
-    return f"unnest(from_json(${number}::JSON, '[\"{kind}\"]'))"
-
-
-def _text(column: Sequence[Any]) -> str:
-    return orjson.dumps([value.hex() if isinstance(value, bytes) else value for value in column]).decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from auditor.axis import Axis
 from auditor.op import Op
 from auditor.search import Range
 from auditor.store import Store
@@ -26,12 +27,9 @@ class Suspects:
         self._name = name
         store.run(f"CREATE TABLE {name} (id BLOB)")
 
-    def add_range(self, part: Range) -> None:
-        """Every expected key of a range."""
-        self._store.run(
-            f"INSERT INTO {self._name} SELECT coalesce(hashed, key) FROM live WHERE rank >= $1 AND rank < $2",  # noqa: S608  our own name
-            [part.low, part.high],
-        )
+    def add_ranges(self, axis: Axis, ranges: Sequence[Range]) -> None:
+        """Every expected key of the ranges."""
+        axis.put_ids(self._name, ranges)
 
     def add(self, ids: Sequence[str]) -> None:
         self._store.insert(self._name, ("BLOB",), [[id_.encode() for id_ in ids]])
@@ -41,7 +39,7 @@ class Suspects:
         self._store.run(f"""
             CREATE TABLE {self._name}_judged AS SELECT row_number() OVER () - 1 AS n, * FROM (
               SELECT s.id, l.key, l.partition, l."offset", l.seq, l.op, l.ts_ms
-              FROM (SELECT DISTINCT id FROM {self._name}) s LEFT JOIN last l ON coalesce(l.hashed, l.key) = s.id)
+              FROM (SELECT DISTINCT id FROM {self._name}) s LEFT JOIN last l ON document_id(l.key) = s.id)
             """)  # noqa: S608  our own name
         return self._count()
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from elasticsearch import Elasticsearch
 
-from auditor import findings, index, key_space, leaf
+from auditor import findings, index, key_space
 from auditor.case import Case
 from auditor.confirm import CHUNK, DEEP_CHUNK, Confirm
 from auditor.contents import Contents
@@ -19,12 +19,13 @@ from auditor.dead_letters import DeadLetters
 from auditor.deep import Deep
 from auditor.elastic_side import ElasticSide
 from auditor.expected import Expected
+from auditor.hunt import Hunt
 from auditor.later import Later
 from auditor.realtime import Realtime
 from auditor.requests import Requests
 from auditor.run_context import Context, StoppedError
 from auditor.scan import Scan
-from auditor.search import Range, Total, search
+from auditor.search import Limits
 from auditor.sink_side import Settled, SinkSide
 from auditor.store import Store
 from auditor.suspects import Suspects
@@ -39,10 +40,7 @@ from schemas.errors import InconclusiveError, LaggingError, TidemarkError
 from schemas.report import AuditStatus, Finding, FindingClass, TableReport, Window
 from schemas.shape import PLAIN, Shape
 from schemas.table import Table
-
-_LEAVES_A_LIST = 64
-_GONE_A_REQUEST = 1000
-_ID_BATCH = 5000
+from schemas.watermark import Watermark
 
 _log = logger(__name__)
 
@@ -112,6 +110,7 @@ class TableAudit:
         with self._timed("read_s"):
             expected = self._read(topic, store)
         if self._index is None:
+            expected.seal(self._windows.highs)
             if expected.keys:
                 raise InconclusiveError(f"there is no index {subject.alias}", hint="Is `tidemark sink run` running?")
             return
@@ -121,6 +120,7 @@ class TableAudit:
         ends = partial(topic.ends, self._windows.partitions)
         side = ElasticSide(self._client, self._requests, self._index, subject.topic_id, self._windows, ends=ends)
         with self._timed("search_s"), side:
+            self._settle(topic, expected, side, settled)
             self._search(expected, side, suspects)
         wanted = Wanted(subject.topic_id, subject.shape)
         if context.deep:
@@ -128,7 +128,7 @@ class TableAudit:
             Deep(store, topic, wanted, self._windows, ends=ends).find(scan, suspects)
         if suspects.seal():
             self._cells = key_space.Cells(key_space.sample(store))
-            later = Later(store, topic, self._windows.highs, expected.barriers.values())
+            later = Later(store, topic, self._windows.highs, expected.barriers)
             with self._timed("judge_s"):
                 self._judge(store, suspects, self._confirm(stack, later, sink, settled, Contents(topic, wanted)))
 
@@ -163,24 +163,39 @@ class TableAudit:
 
     def _read(self, topic: Topic, store: Store) -> Expected:
         expected = Expected(store, self._windows.partitions)
-        for ops in topic.read(self._windows.parts):
-            expected.add(ops)
-            self._events += len(ops)
-        expected.seal()
         self._expected = expected
+        self._add(expected, topic, self._windows.parts)
         return expected
+
+    def _add(self, expected: Expected, topic: Topic, parts: Sequence[Watermark]) -> None:
+        for ops in topic.columns(parts):
+            expected.add(ops)
+        self._events = topic.events
 
     def _wait(self, sink: SinkSide, expected: Expected) -> Settled:
         started = time.monotonic()
         behind = self._behind(sink.committed())
         try:
-            return sink.wait(expected.last_read, self._windows.highs)
+            return sink.wait(expected.last_read(), self._windows.highs)
         except LaggingError:
+            expected.seal(self._windows.highs)
             self._lagging = expected.from_offsets(sink.committed() or {})
             raise
         finally:
-            waited_s = round(time.monotonic() - started, 3)
-            self._lag = Lag(records=behind, waited_s=waited_s, newest_ts_ms=expected.newest_ts_ms)
+            self._lag = Lag(records=behind, waited_s=round(time.monotonic() - started, 3))
+
+    def _settle(self, topic: Topic, expected: Expected, side: ElasticSide, settled: Settled) -> None:
+        """Read on to what the sink can have written by the point in time, and move the windows up to its position.
+
+        It was past that before the refresh, so the index shows every operation below it. Of keys with one above, it may
+        show that one or not: they are taken out of both sides, which costs no request however many are written.
+        """
+        before = self._windows
+        self._windows = before.until({part: min(settled.offsets[part], end) for part, end in side.ends.items()})
+        tail = [Watermark(partition=part, low=before.high(part), high=end) for part, end in side.ends.items()]
+        self._add(expected, topic, tail)
+        expected.seal(self._windows.highs)
+        side.settle(self._windows, expected.unsettled_keys())
 
     def _behind(self, committed: Mapping[int, int] | None) -> int | None:
         """Offsets between the sink's commits and the windows' ends; None if its group may not be looked at."""
@@ -189,26 +204,11 @@ class TableAudit:
         return sum(max(0, part.high - max(part.low, committed.get(part.partition, 0))) for part in self._windows.parts)
 
     def _search(self, expected: Expected, side: ElasticSide, suspects: Suspects) -> None:
-        sides = _Sides(expected, side, self._requests)
-        small: list[Range] = []
-        for dirty in search(sides, expected.roots, leaf_keys=self._context.settings.audit.leaf_keys):
-            if dirty.empty:
-                suspects.add_range(dirty.range)
-                continue
-            small.append(dirty.range)
-            if len(small) == _LEAVES_A_LIST:
-                _list(expected, side, suspects, small)
-                small = []
-        if small:
-            _list(expected, side, suspects, small)
-        if not self._windows.complete:
-            for keys in expected.gone(_GONE_A_REQUEST):
-                _add(suspects, (doc.id for doc in side.with_keys(keys)))
-        if side.foreign_count and 0 in self._windows.partitions:  # of several audits of one topic, one names them
-            _add(suspects, (doc.id for doc in side.foreign()))
-        if side.beyond_count:
-            _add(suspects, (doc.id for doc in side.beyond()))
-        self._levels = sides.levels
+        hunt = Hunt(expected, side, self._requests, suspects)
+        hunt.run(Limits(leaf_keys=self._context.settings.audit.leaf_keys))
+        # Of several audits of one topic, one names what belongs to none of its partitions.
+        hunt.strays(expected, complete=self._windows.complete, foreign=0 in self._windows.partitions)
+        self._levels = hunt.levels
 
     def _confirm(self, stack: ExitStack, later: Later, sink: SinkSide, settled: Settled, contents: Contents) -> Confirm:
         assert self._index is not None  # noqa: S101  _prove has looked
@@ -264,7 +264,7 @@ class TableAudit:
             findings_cut=sum(self._counts.values()) > len(self._findings),
             key_space=self._cells.report(),
             search=self._levels,
-            lag=self._lag,
+            lag=self._lag.model_copy(update={"newest_ts_ms": expected.newest_ts_ms if expected else None}),
             cost=Cost(
                 events=self._events,
                 requests=self._requests.count,
@@ -279,51 +279,3 @@ class TableAudit:
         if self._expected is None:
             return {"keys": 0, "deleted": 0}
         return {"keys": self._expected.size(partition), "deleted": self._expected.deleted.get(partition, 0)}
-
-
-class _Sides:
-    """Topic and index, as the search asks for them; what each round was."""
-
-    def __init__(self, expected: Expected, side: ElasticSide, requests: Requests) -> None:
-        self._expected = expected
-        self._side = side
-        self._requests = requests
-        self._wanted: Sequence[Total] = ()
-        self.levels: list[Level] = []
-
-    def expected(self, ranges: Sequence[Range]) -> Sequence[Total]:
-        self._wanted = self._expected.totals(ranges)
-        return self._wanted
-
-    def indexed(self, ranges: Sequence[Range]) -> Sequence[Total]:
-        started, asked = time.monotonic(), self._requests.count
-        found = self._side.totals(self._expected.bounds(ranges))
-        level = Level(
-            ranges=len(ranges),
-            dirty=sum(one != other for one, other in zip(self._wanted, found, strict=True)),
-            keys=sum(part.size for part in ranges),
-            requests=self._requests.count - asked,
-            seconds=round(time.monotonic() - started, 3),
-        )
-        self.levels.append(level)
-        return found
-
-
-def _list(expected: Expected, side: ElasticSide, suspects: Suspects, ranges: Sequence[Range]) -> None:
-    docs = side.listed(expected.bounds(ranges))
-    if not _add(suspects, leaf.differing(expected.places(ranges), docs)):
-        raise InconclusiveError("ranges whose sums differ hold exactly the documents that they should")
-
-
-def _add(suspects: Suspects, ids: Iterable[str]) -> int:
-    """Hand the ids over in batches; how many there were."""
-    total = 0
-    batch: list[str] = []
-    for id_ in ids:
-        batch.append(id_)
-        total += 1
-        if len(batch) == _ID_BATCH:
-            suspects.add(batch)
-            batch = []
-    suspects.add(batch)
-    return total

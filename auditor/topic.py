@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Self, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from auditor.op import BARRIER, DELETE, Op
+from auditor.columns import Columns
+from auditor.decode import operation, place
+from auditor.op import Op
 from auditor.run_context import Context
+from auditor.skim import Skim
 from ops.kafka import consumer, translate
 from schemas.errors import PartialAnswerError, TidemarkError, UnreachableError
-from schemas.record import Kind, read
 from schemas.shape import PLAIN, Shape
 from schemas.watermark import Watermark
 
 _META_TIMEOUT_S = 15
 _SILENCE_S = 60
-_BATCH = 2000
+_BATCH = 10_000
 
 
 class Topic:
@@ -31,7 +33,11 @@ class Topic:
         self._context = context
         self._where = context.settings.kafka.bootstrap_servers
         self._consumer: Consumer = consumer(
-            context.settings.kafka, context.client_id, enable_partition_eof=True, queued_max_messages_kbytes=16384
+            context.settings.kafka,
+            context.client_id,
+            enable_partition_eof=True,
+            queued_max_messages_kbytes=16384,
+            fetch_queue_backoff_ms=10,  # how long a partition rests when so much is queued; a second by default
         )
 
     def partitions(self) -> list[int]:
@@ -65,7 +71,14 @@ class Topic:
         """Every committed record in the windows, in batches. Raises `PartialAnswerError` if the log was cut."""
         for batch in self.messages(windows):
             self.events += len(batch)
-            yield [_op(message, self._shape) for message in batch]
+            yield [operation(message, self._shape) for message in batch]
+
+    def columns(self, windows: Sequence[Watermark]) -> Iterator[Columns]:
+        """The same records as columns."""
+        skim = Skim(self._shape)
+        for batch in self.messages(windows):
+            self.events += len(batch)
+            yield skim.columns(batch)
 
     def messages(self, windows: Sequence[Watermark]) -> Iterator[list[Message]]:
         """The records of the windows as they are."""
@@ -84,14 +97,17 @@ class Topic:
         heard = time.monotonic()
         while open_:
             self._context.pulse()
-            batch = self._consumer.consume(_BATCH, timeout=0.5)
-            if not batch and time.monotonic() - heard > _SILENCE_S:
-                raise UnreachableError(f"topic {self.name} sends nothing for {_SILENCE_S} s", where=self._where)
-            if batch:
-                heard = time.monotonic()
-                wanted = [message for message in batch if self._wanted(message, open_)]
-                if wanted:
-                    yield wanted
+            # `consume` waits until it has as many as it was asked for.
+            first = self._consumer.poll(0.5)
+            if first is None:
+                if time.monotonic() - heard > _SILENCE_S:
+                    raise UnreachableError(f"topic {self.name} sends nothing for {_SILENCE_S} s", where=self._where)
+                continue
+            heard = time.monotonic()
+            batch = [first, *self._consumer.consume(_BATCH, 0)]
+            wanted = batch if _within(batch, open_) else [one for one in batch if self._wanted(one, open_)]
+            if wanted:
+                yield wanted
 
     def _wanted(self, message: Message, open_: dict[int, Watermark]) -> bool:
         partition, offset = place(message)
@@ -129,21 +145,12 @@ class Topic:
         self.close()
 
 
-def place(message: Message) -> tuple[int, int]:
-    """Partition and offset."""
-    # The client's types say that both may be absent; of a message that was received they never are.
-    return cast("int", message.partition()), cast("int", message.offset())
-
-
-def _op(message: Message, shape: Shape) -> Op:
-    value = message.value()
-    headers = cast("list[tuple[str, bytes]] | None", message.headers()) if value is None else None
-    found = read(message.key(), value, headers)
-    event = found.event
-    ts_ms = message.timestamp()[1] if event is None else event["source"]["ts_ms"]
-    op = DELETE if event is None or found.kind is Kind.DELETE else event["op"]
-    if found.kind is Kind.BARRIER:
-        op = BARRIER
-    elif shape.selective and event is not None and not shape.exists(event):
-        op = DELETE
-    return Op(found.key, *place(message), found.seq, op, ts_ms, found.below)
+def _within(batch: Sequence[Message], open_: Mapping[int, Watermark]) -> bool:
+    """True if all of them are records of the windows, and none is the last of its window."""
+    if any(message.error() is not None for message in batch):
+        return False
+    highest = dict(map(place, batch))  # a partition's records come in order
+    lowest = dict(map(place, reversed(batch)))
+    return all(
+        part in open_ and open_[part].low <= lowest[part] and highest[part] + 1 < open_[part].high for part in highest
+    )

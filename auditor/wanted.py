@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 from confluent_kafka import Message
 
+from auditor.decode import place
 from auditor.events import Event
-from auditor.topic import place
 from schemas.document import cdc_block
 from schemas.errors import DocumentError
 from schemas.record import Kind, read

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from auditor.topic import Topic
 from schemas.watermark import Watermark
@@ -43,6 +44,11 @@ class Windows:
     @property
     def highs(self) -> dict[int, int]:
         return {window.partition: window.high for window in self.parts}
+
+    def until(self, offsets: Mapping[int, int]) -> Windows:
+        """The same windows, as far as these offsets (partition -> offset) if that is further."""
+        parts = [replace(part, high=max(part.high, offsets.get(part.partition, 0))) for part in self.parts]
+        return replace(self, parts=tuple(parts))
 
     @property
     def whole(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import xxhash
 
 REV_LIMIT = 1023  # the low 10 bits of seq
 _FP_MASK = (1 << 26) - 1
+_PLACE = struct.Struct(">xIQ")  # a zero byte, partition, offset
 
 #: Elasticsearch's mapping of the block. No `ignore_above`: a key that is not indexed could not be audited.
 CDC_MAPPING: Mapping[str, Any] = {
@@ -28,8 +30,12 @@ CDC_MAPPING: Mapping[str, Any] = {
 
 def fingerprint(key: str, partition: int, offset: int) -> int:
     """26 bits of xxh3 over key text, zero byte, partition and offset; sums stay exact in doubles up to 2^27 of them."""
-    raw = key.encode() + b"\0" + partition.to_bytes(4, "big") + offset.to_bytes(8, "big")
-    return xxhash.xxh3_64_intdigest(raw) & _FP_MASK
+    return fingerprint_of(key.encode(), partition, offset)
+
+
+def fingerprint_of(key: bytes, partition: int, offset: int) -> int:
+    """The same for a key text that is UTF-8 already."""
+    return xxhash.xxh3_64_intdigest(key + _PLACE.pack(partition, offset)) & _FP_MASK
 
 
 def field_name(column: str) -> str:

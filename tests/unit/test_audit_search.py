@@ -4,146 +4,220 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.search import EXACT_KEYS, Dirty, Range, Total, search
+from auditor import search as pure
+from auditor.elastic_side import RANGES_A_REQUEST
+from auditor.search import EXACT_KEYS, KEY, OFFSET, Axis, Dirty, Limits, Range, Total, search
 from schemas.document import fingerprint
 
 
-class Model:
-    """Keys in rank order with the fp expected; documents of any key with the fp found."""
+class Doc(NamedTuple):
+    key: str
+    offset: int
+    fp: int
 
-    def __init__(self, expected: dict[str, int], indexed: list[tuple[str, int]]) -> None:
-        self.keys = sorted(expected, key=str.encode)
-        self.fps = expected
-        self.docs = sorted(indexed, key=lambda doc: doc[0].encode())
-        self.rounds = 0
-        self.asked = 0
+
+def edge(axis: Axis, doc: Doc) -> int | bytes:
+    return doc.offset if axis == OFFSET else doc.key.encode()
+
+
+class Model:
+    """What is expected and what is there, in both orders. `rounds`: axis and ranges of each."""
+
+    def __init__(self, expected: Sequence[Doc], indexed: Sequence[Doc]) -> None:
+        self.wanted = {axis: sorted(expected, key=lambda doc: edge(axis, doc)) for axis in (OFFSET, KEY)}
+        self.there = {axis: sorted(indexed, key=lambda doc: edge(axis, doc)) for axis in (OFFSET, KEY)}
+        self.edges = {axis: [edge(axis, doc) for doc in docs] for axis, docs in self.there.items()}
+        self.rounds: list[tuple[Axis, int]] = []
 
     @property
     def root(self) -> Range:
-        return Range(0, 0, len(self.keys))
+        return Range(0, 0, len(self.wanted[KEY]))
 
-    def expected(self, ranges: Sequence[Range]) -> list[Total]:
-        return [Total(part.size, sum(self.fps[key] for key in self.keys[part.low : part.high])) for part in ranges]
+    def expected(self, axis: Axis, ranges: Sequence[Range]) -> list[Total]:
+        return [total(self.wanted[axis][part.low : part.high]) for part in ranges]
 
-    def indexed(self, ranges: Sequence[Range]) -> list[Total]:
-        self.rounds += 1
-        self.asked += len(ranges)
-        return [Total(len(docs), sum(fp for _, fp in docs)) for docs in map(self.inside, ranges)]
+    def indexed(self, axis: Axis, ranges: Sequence[Range]) -> list[Total]:
+        self.rounds.append((axis, len(ranges)))
+        return [total(self.inside(axis, part)) for part in ranges]
 
-    def inside(self, part: Range) -> list[tuple[str, int]]:
-        names = [doc[0].encode() for doc in self.docs]
-        low = 0 if part.low == 0 else bisect_left(names, self.keys[part.low].encode())
-        high = len(names) if part.high == len(self.keys) else bisect_left(names, self.keys[part.high].encode())
-        return self.docs[low:high]
+    def inside(self, axis: Axis, part: Range) -> list[Doc]:
+        def at(rank: int) -> int:
+            return bisect_left(self.edges[axis], edge(axis, self.wanted[axis][rank]))  # type: ignore[arg-type,type-var]
 
-    def differing(self, leaf_keys: int) -> set[str]:
+        low = 0 if part.low == 0 else at(part.low)
+        return self.there[axis][low : len(self.there[axis]) if part.high == self.root.high else at(part.high)]
+
+    def differing(self, limits: Limits) -> set[str]:
         """What listing the dirty ranges shows."""
         found: set[str] = set()
-        for dirty in search(self, [self.root], leaf_keys=leaf_keys):
-            keys = self.keys[dirty.range.low : dirty.range.high]
-            docs = self.inside(dirty.range)
+        for dirty in search(self, [self.root], limits):
+            docs = self.inside(dirty.axis, dirty.range)
             assert dirty.empty == (not docs)
-            assert dirty.empty or len(keys) <= leaf_keys
-            wrong = {(key, self.fps[key]) for key in keys} ^ set(docs)
-            assert wrong, "a range was called dirty for nothing"
-            found |= {key for key, _ in wrong}
+            wrong = set(self.wanted[dirty.axis][dirty.range.low : dirty.range.high]) ^ set(docs)
+            assert wrong or dirty.scan, "a range was called dirty for nothing"
+            found |= {doc.key for doc in wrong}
         return found
 
     def brute(self) -> set[str]:
-        return {key for key, _ in set(self.fps.items()) ^ set(self.docs)}
+        return {doc.key for doc in set(self.wanted[KEY]) ^ set(self.there[KEY])}
+
+    @property
+    def requests(self) -> int:
+        return sum(-(-ranges // (RANGES_A_REQUEST if axis == OFFSET else 256)) for axis, ranges in self.rounds)
+
+
+def total(docs: Sequence[Doc]) -> Total:
+    return Total(len(docs), sum(doc.fp for doc in docs))
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=4)
+limits = st.builds(Limits, leaf_keys=st.integers(1, 3), buckets=st.integers(1, 40), fan_out=st.integers(2, 9))
 
 
 @given(
-    expected=st.dictionaries(texts, st.integers(0, 5), max_size=60),
-    missing=st.sets(st.integers(0, 59)),
-    stale=st.sets(st.integers(0, 59)),
-    orphans=st.dictionaries(texts, st.integers(10, 15), max_size=20),
-    leaf_keys=st.integers(1, 9),
+    keys=st.lists(texts, max_size=80, unique=True),
+    missing=st.sets(st.integers(0, 79)),
+    stale=st.sets(st.integers(0, 79)),
+    orphans=st.dictionaries(texts, st.integers(0, 400), max_size=20),
+    limits=limits,
+    listed=st.sampled_from([1, 64]),
 )
 def test_any_set_of_faults_is_found(
-    expected: dict[str, int], missing: set[int], stale: set[int], orphans: dict[str, int], leaf_keys: int
+    keys: list[str], missing: set[int], stale: set[int], orphans: dict[str, int], limits: Limits, listed: int
 ) -> None:
-    # Every fp is a distinct power of two times something: no two sets have the same sum by accident.
-    fps = {key: (offset + 1) << (7 * number) for number, (key, offset) in enumerate(expected.items())}
-    docs = []
-    for number, key in enumerate(expected):
-        if number in missing:
-            continue
-        docs.append((key, fps[key] + 63 * (1 << 7 * number) if number in stale else fps[key]))
-    docs += [(key, fp << 1000) for key, fp in orphans.items() if key not in expected]
-    model = Model(fps, docs)
-    assert model.differing(leaf_keys) == model.brute()
+    # Every fp is a power of two of its own: no two sets have the same sum by accident.
+    wanted = [Doc(key, 5 * number, 1 << number) for number, key in enumerate(keys)]
+    docs = [doc for number, doc in enumerate(wanted) if number not in missing | stale]
+    docs += [Doc(wanted[n].key, 5 * n - 3, 1 << (100 + n)) for n in stale - missing if n < len(wanted)]
+    docs += [Doc(key, at, 1 << (200 + n)) for n, (key, at) in enumerate(orphans.items()) if key not in keys]
+    model = Model(wanted, docs)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pure, "_LEAVES_LISTED", listed)
+        assert model.differing(limits) == model.brute()
 
 
-@pytest.mark.parametrize("seed", range(100))
+Harm = Callable[[random.Random, list[Doc]], list[Doc]]
+
+
+def scattered(rng: random.Random, docs: list[Doc]) -> list[Doc]:
+    share = rng.choice([0.0005, 0.01, 0.3])
+    return [doc for doc in docs if rng.random() > share]
+
+
+def bulk(rng: random.Random, docs: list[Doc]) -> list[Doc]:
+    start = rng.randrange(len(docs) + 1)
+    return docs[:start] + docs[start + rng.randrange(len(docs) + 1) :]
+
+
+def keys_gone(rng: random.Random, docs: list[Doc]) -> list[Doc]:
+    low, high = sorted(str(rng.randrange(10**6)) for _ in range(2))
+    return [doc for doc in docs if not low <= doc.key < high]
+
+
+def moved(doc: Doc) -> Doc:
+    return Doc(doc.key, doc.offset // 2, fingerprint(doc.key, 0, doc.offset // 2 + 1))
+
+
+def stale(rng: random.Random, docs: list[Doc]) -> list[Doc]:
+    share = rng.choice([0.001, 0.05, 1])
+    return [doc if rng.random() > share else moved(doc) for doc in docs]
+
+
+def orphaned(rng: random.Random, docs: list[Doc]) -> list[Doc]:
+    return [*docs, *(Doc(f"{rng.randrange(10**6)}x", rng.randrange(10**6), rng.randrange(1 << 26)) for _ in range(9))]
+
+
+def tampered(rng: random.Random, docs: list[Doc]) -> list[Doc]:
+    return [doc if rng.random() > 0.002 else doc._replace(fp=rng.randrange(1 << 26)) for doc in docs]
+
+
+HARMS: list[Harm] = [scattered, bulk, keys_gone, stale, orphaned, tampered]
+
+
+@pytest.mark.parametrize("seed", range(300))
 def test_seeded_faults_with_real_fps(seed: int) -> None:
     rng = random.Random(seed)
-    keys = [str(rng.randrange(10**6)) for _ in range(rng.choice([0, 1, 64, 65, 3000]))]
-    fps = {key: fingerprint(key, 0, offset) for offset, key in enumerate(keys)}
-    docs = [(key, fp) for key, fp in fps.items() if rng.random() > 0.002]
-    docs = [(key, fp if rng.random() > 0.002 else fingerprint(key, 0, 10**7)) for key, fp in docs]
-    docs += [(str(rng.randrange(10**6)) + "x", rng.randrange(1 << 26)) for _ in range(rng.randrange(3))]
-    model = Model(fps, docs)
-    assert model.differing(64) == model.brute()
+    count = rng.choice([0, 1, 64, 65, 3000])
+    keys = list({str(rng.randrange(10**6)): None for _ in range(count)})
+    places = sorted(rng.sample(range(10**6), len(keys)))
+    wanted = [Doc(key, at, fingerprint(key, 0, at)) for key, at in zip(keys, places, strict=True)]
+    docs = wanted
+    for harm in rng.sample(HARMS, rng.choice([0, 1, 1, 2, 3])):
+        docs = harm(rng, docs)
+    model = Model(wanted, docs)
+    limits = Limits(
+        leaf_keys=rng.choice([1, 8, 64]), buckets=rng.choice([16, 200, 10_000]), fan_out=rng.choice([4, 64])
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pure, "_LEAVES_LISTED", rng.choice([1, 64]))
+        assert model.differing(limits) == model.brute()
 
 
 def test_a_pair_that_cancels_out_in_counts_is_found() -> None:
-    fps = {f"{number:04}": fingerprint(f"{number:04}", 0, number) for number in range(1000)}
-    docs = [(key, fp) for key, fp in fps.items() if key != "0500"]
-    docs.append(("0501x", fingerprint("0501x", 0, 5000)))
-    assert Model(fps, docs).differing(64) == {"0500", "0501x"}
+    wanted = [Doc(f"{n:04}", n, fingerprint(f"{n:04}", 0, n)) for n in range(1000)]
+    docs = [*(doc for doc in wanted if doc.key != "0500"), Doc("0501x", 502, fingerprint("0501x", 0, 502))]
+    assert Model(wanted, docs).differing(Limits()) == {"0500", "0501x"}
 
 
-def test_clean_is_one_round_and_one_missing_in_a_million_is_few() -> None:
-    class Million:
-        """Every fp is 1; key 123,456 is not there."""
+N = 200_000
 
-        def __init__(self, hole: range) -> None:
-            self.hole, self.rounds, self.asked = hole, 0, 0
 
-        def expected(self, ranges: Sequence[Range]) -> list[Total]:
-            return [Total(part.size, part.size) for part in ranges]
+@pytest.fixture(scope="module")
+def many() -> list[Doc]:
+    """In the order of their offsets; keys lie along them as chance has it."""
+    numbers = list(range(N))
+    random.Random(3).shuffle(numbers)
+    return [
+        Doc(f"{number:06}", offset, fingerprint(f"{number:06}", 0, offset)) for offset, number in enumerate(numbers)
+    ]
 
-        def indexed(self, ranges: Sequence[Range]) -> list[Total]:
-            self.rounds += 1
-            self.asked += len(ranges)
-            sizes = [
-                part.size - max(0, min(part.high, self.hole.stop) - max(part.low, self.hole.start)) for part in ranges
-            ]
-            return [Total(size, size) for size in sizes]
 
-    clean = Million(range(0))
-    assert list(search(clean, [Range(0, 0, 10**6)])) == []
-    assert clean.rounds == 1
-    one = Million(range(123456, 123457))
-    [dirty] = search(one, [Range(0, 0, 10**6)])
-    assert 123456 in range(dirty.range.low, dirty.range.high)
-    assert dirty.range.size <= 64
-    assert (one.rounds, one.asked <= 1 + 64 + 64 + 64) == (4, True)
-    bulk = Million(range(500_000, 502_000))
-    found = list(search(bulk, [Range(0, 0, 10**6)]))
-    assert sum(dirty.range.size for dirty in found if dirty.empty) >= 1500
-    assert bulk.rounds <= 4
+def test_clean_is_one_request_and_few_missing_are_few(many: list[Doc]) -> None:
+    clean = Model(many, many)
+    assert (clean.differing(Limits()), clean.requests) == (set(), 1)
+    one = Model(many, [doc for doc in many if doc.offset != 123_456])
+    assert (len(one.differing(Limits())), one.requests) == (1, 2)
+    lost = Model(many, [doc for doc in many if not 50_000 <= doc.offset < 52_000])
+    assert len(lost.differing(Limits())) == 2000
+    assert lost.requests <= 3
+    gone = set(random.Random(5).sample(range(N), 1000))
+    some = Model(many, [doc for doc in many if doc.offset not in gone])
+    assert len(some.differing(Limits())) == 1000
+    assert some.requests <= 5
+
+
+def test_what_lies_together_by_key_is_searched_by_key(many: list[Doc]) -> None:
+    model = Model(many, [doc for doc in many if not "100000" <= doc.key < "102000"])
+    assert len(model.differing(Limits())) == 2000
+    assert model.rounds[-1][0] == KEY
+    assert model.requests <= 6
+
+
+def test_where_much_differs_the_documents_are_read(many: list[Doc]) -> None:
+    rng = random.Random(1)
+    model = Model(many, [doc for doc in many if rng.random() > 0.2])
+    leaves = list(search(model, [model.root]))
+    assert all(leaf.scan for leaf in leaves if not leaf.empty)
+    assert len(model.rounds) == 2
+    assert max(leaf.range.size for leaf in leaves) <= 10_000
 
 
 def test_no_range_is_larger_than_a_sum_is_exact() -> None:
     seen: list[Range] = []
 
     class Huge:
-        def expected(self, ranges: Sequence[Range]) -> list[Total]:
+        def expected(self, _axis: Axis, ranges: Sequence[Range]) -> list[Total]:
             seen.extend(ranges)
             return [Total(part.size, 0) for part in ranges]
 
-        def indexed(self, ranges: Sequence[Range]) -> list[Total]:
+        def indexed(self, _axis: Axis, ranges: Sequence[Range]) -> list[Total]:
             return [Total(part.size, 0) for part in ranges]
 
     assert list(search(Huge(), [Range(0, 5, 5 + 3 * EXACT_KEYS + 1)])) == []
@@ -151,5 +225,5 @@ def test_no_range_is_larger_than_a_sum_is_exact() -> None:
 
 
 def test_a_partition_without_keys_is_asked_too() -> None:
-    model = Model({}, [("ghost", 1)])
+    model = Model([], [Doc("ghost", 1, 1)])
     assert list(search(model, [model.root])) == [Dirty(Range(0, 0, 0), empty=False)]
