@@ -64,17 +64,19 @@ class KeyTexts:
 
     def of(self, key: bytes) -> bytes:
         """Raises what `key_text` raises."""
-        if not key.startswith(self._prefix):
-            self._learn(key)
+        if not key.startswith(self._prefix) and not self._learn(key):
+            return key_text(key).encode()
         inner = key[len(self._prefix) : -1]
         if inner.isdigit():
             return inner
         return _plain(inner) or key_text(key).encode()
 
-    def _learn(self, key: bytes) -> None:
+    def _learn(self, key: bytes) -> bool:
         head, colon, _ = key.partition(b'":')
-        if colon and head.startswith(b'{"') and b"\\" not in head:
-            self._prefix = head + colon
+        if not colon or not head.startswith(b'{"') or b"\\" in head:
+            return False
+        self._prefix = head + colon
+        return True
 
 
 def _plain(inner: bytes) -> bytes | None:

@@ -126,6 +126,12 @@ def test_key_texts(some: list[dict[str, Any]]) -> None:
         assert texts.of(key) == key_text(key).encode()
 
 
+def test_a_key_of_other_columns_than_the_one_before() -> None:
+    texts = KeyTexts()
+    some: list[dict[str, Any]] = [{"id": 1}, {"after": 23}, {"\\": -1}, {"a": 1, "b": "x"}, {"id": "y"}]
+    assert [texts.of(kafka_key(columns)).decode() for columns in some] == ["1", "23", "-1", '[1,"x"]', "y"]
+
+
 def test_requests_are_sized_to_half_a_second() -> None:
     pace = Pace()
     assert list(pace.cut([10**7, 5], 256)) == [(0, 2)]
