@@ -8,17 +8,17 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ops import crashpoint
-from ops.kafka import admin, consumer, session_of_brokers_s, translate
+from ops.kafka import consumer, translate
 from ops.log import logger
 from ops.settings import Settings
 from schemas.errors import OffsetsLostError, UnsafeError
 from sink import commit, hints
 from sink.lease import Lease
+from sink.membership import Membership
 from sink.offsets import Mark
 from sink.part import Part
 from sink.trouble import Fault, Troubles
@@ -28,30 +28,13 @@ _log = logger(__name__)
 
 _META_TIMEOUT_S = 10
 _MOST_AT_ONCE = 4000
-_RENEW_S = 20.0
+_NOTE_S = 20.0  # how often what is noted beside the offsets is renewed
 _DRAIN_S = 10.0
 
 _NO_SUCH_OFFSET = {
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001  librdkafka's local errors begin with an underscore
     KafkaError.OFFSET_OUT_OF_RANGE,
 }
-
-
-_CLASSIC = {
-    "partition_assignment_strategy": "cooperative-sticky",
-    "session_timeout_ms": 6_000,  # how long a killed sink keeps its partitions; brokers allow no less by default
-    "heartbeat_interval_ms": 2_000,
-}
-_LONGEST_SESSION_S = 10
-
-
-def _membership(settings: Settings) -> dict[str, Any]:
-    """By KIP-848 where the brokers have it, unless a killed sink would keep its partitions for much longer there."""
-    wanted, kafka = settings.sink.group_protocol, settings.kafka
-    if wanted == "auto":
-        session_s = session_of_brokers_s(admin(kafka, settings.sink_group), kafka.bootstrap_servers)
-        wanted = "classic" if session_s is None or session_s > _LONGEST_SESSION_S else "consumer"
-    return {"group_protocol": "consumer"} if wanted == "consumer" else _CLASSIC
 
 
 class Group:
@@ -61,6 +44,7 @@ class Group:
         self,
         settings: Settings,
         *,
+        member: Membership,
         lease: Lease,
         troubles: Troubles,
         fault: Fault,
@@ -79,11 +63,12 @@ class Group:
         self._topics: frozenset[str] = frozenset()
         self._asked: tuple[float, dict[Part, Mark]] | None = None
         self._closing = False
+        self._next_note = 0.0
         self._consumer: Consumer = consumer(
             settings.kafka,
             self._group,
             group_id=self._group,
-            **_membership(settings),
+            **member.client,
             queued_max_messages_kbytes=16_384,
             fetch_queue_backoff_ms=10,  # how long a partition rests when so much is queued; a second by default
             on_commit=self._on_commit,
@@ -257,17 +242,22 @@ class Group:
         return any(part.vacant and not part.committed for part in parts) or bool(parts and not self._lease.fresh)
 
     def commit(self) -> None:
-        """Commit what has moved, or everything where the lease wants to be renewed; the answer comes while polling."""
+        """Commit what has moved, now and then everything; the answer comes while polling.
+
+        Something is always committed before the lease runs out: the answer renews it.
+        """
         if self._asked is not None:
             return
-        every = self._lease.age_s > _RENEW_S
-        marks = {
-            part: mark
-            for part in self.parts.values()
-            if (part.committed or part.vacant) and ((mark := part.offsets.mark) != part.committed or every)
-        }
+        now = time.monotonic()
+        every = now >= self._next_note
+        known = {part: part.offsets.mark for part in self.parts.values() if part.committed or part.vacant}
+        marks = {part: mark for part, mark in known.items() if every or mark != part.committed}
+        if not marks and self._lease.ageing:
+            marks = dict(list(known.items())[:1])
         if not marks:
             return
+        if every:
+            self._next_note = now + _NOTE_S
         crashpoint.reached("before_commit")
         places = [_place(part, mark.offset, part.metadata(mark)) for part, mark in marks.items()]
         self._asked = (time.monotonic(), marks)

@@ -1,8 +1,9 @@
 """How lately the group has confirmed that our partitions are ours.
 
 A process that was stopped, or cut off from Kafka, does not know that its partitions have moved on. Nothing is sent
-before the first confirmation, nor on the strength of one older than two minutes: with the time one request may take
-that is well below `index.gc_deletes`, so no late request brings a deleted document back.
+before the first confirmation, nor on the strength of one that is older than the group's patience: by then somebody else
+may have deleted what we would write. Elasticsearch refuses that only as long as it remembers (`index.gc_deletes`), and
+an index that has moved or come up again remembers nothing.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import threading
 import time
 
-LONGEST_S = 120
+_AGEING = 1 / 3  # of its time
 
 
 class Lease:
     """Renewed by every commit that the group accepts: it does so only from a member of its present generation."""
 
-    def __init__(self, longest_s: float = LONGEST_S) -> None:
+    def __init__(self, longest_s: float) -> None:
         self._longest_s = longest_s
         self._confirmed = float("-inf")
         self._renewed = threading.Condition()
@@ -30,6 +31,11 @@ class Lease:
     @property
     def age_s(self) -> float:
         return time.monotonic() - self._confirmed
+
+    @property
+    def ageing(self) -> bool:
+        """True if it had better be renewed."""
+        return self.age_s > self._longest_s * _AGEING
 
     @property
     def fresh(self) -> bool:

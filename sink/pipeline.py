@@ -26,6 +26,7 @@ from sink.deadletter import DeadLetters
 from sink.index import Indices
 from sink.lanes import Lanes
 from sink.lease import Lease
+from sink.membership import membership
 from sink.part import Part
 from sink.pressure import Pressure
 from sink.settle import Tools
@@ -55,7 +56,8 @@ class Sink:
         name = settings.sink_group
         indices = Indices(self._client, settings.sink, settings.source.name, self._where)
         self._cluster = barrier.Cluster(client=self._client, where=self._where, verify=indices.verify)
-        lease = Lease()
+        member = membership(settings)
+        lease = Lease(member.lease_s)
         self._letters = DeadLetters(settings, name)
         self._watcher = Watcher(settings, indices, self._troubles, self._fault, name)
         self._chores = Chores(self._troubles, self._fault)
@@ -73,6 +75,7 @@ class Sink:
         )
         self._group = Group(
             settings,
+            member=member,
             lease=lease,
             troubles=self._troubles,
             fault=self._fault,

@@ -64,7 +64,7 @@ def raw_key(key: str) -> bytes:
 
 def tools_of(client: Any, **overrides: Any) -> Tools:
     defaults: dict[str, Any] = {
-        "client": client, "settings": SinkSettings(lanes=2, linger_s=0.01), "lease": Lease(), "troubles": Troubles(),
+        "client": client, "settings": SinkSettings(lanes=2, linger_s=0.01), "lease": Lease(120), "troubles": Troubles(),
         "fault": Fault(), "letters": Letters(), "verify": lambda _alias: None,
     }  # fmt: skip
     found = Tools(**{**defaults, **overrides})

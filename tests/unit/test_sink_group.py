@@ -10,7 +10,7 @@ import pytest
 
 from ops.settings import Settings
 from schemas.errors import RefusedError
-from sink import consumer
+from sink import membership
 
 SHORT = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.consumer.session.timeout.ms": "6000"}
 LONG = {**SHORT, "group.consumer.session.timeout.ms": "45000"}
@@ -36,22 +36,24 @@ class Admin:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "brokers", "protocol"),
+    ("wanted", "brokers", "protocol", "lease_s"),
     [
-        ("auto", SHORT, "consumer"),
-        ("auto", LONG, "classic"),
-        ("auto", OFF, "classic"),
-        ("auto", {}, "classic"),
-        ("auto", None, "classic"),
-        ("consumer", LONG, "consumer"),
-        ("classic", SHORT, "classic"),
+        ("auto", SHORT, "consumer", 3.5),
+        ("auto", LONG, "classic", 3.5),
+        ("auto", OFF, "classic", 3.5),
+        ("auto", {}, "classic", 3.5),
+        ("auto", None, "classic", 3.5),
+        ("consumer", LONG, "consumer", 29.5),
+        ("consumer", None, "consumer", 3.5),
+        ("classic", SHORT, "classic", 3.5),
     ],
 )
 def test_the_brokers_assign_where_they_can_and_are_quick(
-    monkeypatch: pytest.MonkeyPatch, wanted: str, brokers: dict[str, str] | None, protocol: str
+    monkeypatch: pytest.MonkeyPatch, wanted: str, brokers: dict[str, str] | None, protocol: str, lease_s: float
 ) -> None:
-    monkeypatch.setattr(consumer, "admin", lambda *_: Admin(brokers))
+    monkeypatch.setattr(membership, "admin", lambda *_: Admin(brokers))
     settings = Settings.model_validate({"source": {"name": "s"}, "sink": {"group_protocol": wanted}})
-    found = consumer._membership(settings)
-    assert found.get("group_protocol", "classic") == protocol
-    assert ("session_timeout_ms" in found) == (protocol == "classic")
+    found = membership.membership(settings)
+    assert found.client.get("group_protocol", "classic") == protocol
+    assert ("session_timeout_ms" in found.client) == (protocol == "classic")
+    assert found.lease_s == lease_s
