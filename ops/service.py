@@ -38,7 +38,7 @@ def run(settings: Settings, service: Literal["cdc", "sink", "audit"], listen: st
     server.start()
     _watch(stop)
     try:
-        _keep_going(settings, stop, health, body)
+        keep_going(settings, stop, health, body)
     except TidemarkError as error:
         if not (stop.requested and error.retryable):
             health.down(str(error), "failed")
@@ -48,7 +48,8 @@ def run(settings: Settings, service: Literal["cdc", "sink", "audit"], listen: st
     _log.info("stopped", action="stopped", reason=stop.reason)
 
 
-def _keep_going(settings: Settings, stop: Stop, health: Health, body: Body) -> None:
+def keep_going(settings: Settings, stop: Stop, health: Health, body: Body) -> None:
+    """Call `body` until the stop is requested, again after every retryable error, as `run` says."""
     while not stop.requested:
         ups = health.ups
 

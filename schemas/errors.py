@@ -244,6 +244,19 @@ class ReportOutdatedError(UsageError):
     code = "report-outdated"
 
 
+class RebuildFindingsError(TidemarkError):
+    """An index that was built anew is not as its topic says, so it was not swapped in."""
+
+    code = "rebuild-findings"
+    exit_code = ExitCode.FINDINGS
+
+
+class RebuildConfigError(UsageError):
+    """The table's configuration changed while its index was being built."""
+
+    code = "rebuild-config"
+
+
 class LockedError(TidemarkError):
     """Another process holds the lock, the port or the folder."""
 

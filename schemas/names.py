@@ -45,6 +45,11 @@ def index(alias_name: str, generation: int = 1) -> str:
     return f"{alias_name}.{generation:06d}"
 
 
+def next_alias(alias_name: str) -> str:
+    """The alias of an index that is built beside the one behind `alias_name`, until it takes that one's place."""
+    return f"{alias_name}.next"
+
+
 def positions_topic(source: str) -> str:
     return f"{source}.__positions"
 

@@ -92,7 +92,7 @@ class Admission:
         raise OffsetsLostError(
             f"a record at or past the committed offset is older (seq {item.seq}) than the one below it ({part.floor})",
             where=f"{part.where} at offset {item.offset}",
-            hint=hints.rebuild(group=self._group, topic=part.topic, index=f"{part.alias}.*"),
+            hint=hints.rebuild(part.table),
         )
 
     def _check_age(self, part: Part, message: Message) -> None:
@@ -111,7 +111,7 @@ class Admission:
         behind_s, limit_s = time.time() - since_ms / 1000, self._targets()[part.topic].retention_s
         if behind_s > limit_s:
             where = f"{part.where} at offset {message.offset()}"
-            hint = hints.rebuild(group=self._group, topic=part.topic, index=f"{part.alias}.*")
+            hint = hints.rebuild(part.table)
             raise too_old(where, behind_s=behind_s, limit_s=limit_s, hint=hint)
 
     def _gate(self, part: Part, item: Item) -> Callable[[], bool] | None:

@@ -106,7 +106,7 @@ class Group:
             raise OffsetsLostError(
                 "the records at the committed offset are gone",
                 where=place,
-                hint=hints.rebuild(group=self._group, topic=message.topic() or "", index="<the index>"),
+                hint=hints.rebuild(self._targets()[message.topic() or ""].table),
             )
         if error.fatal():
             raise UnsafeError(f"the Kafka client gave up: {error.str()}", where=self._where)
@@ -160,7 +160,7 @@ class Group:
             raise OffsetsLostError(
                 "the committed offset belongs to a topic of this name that was deleted",
                 where=where,
-                hint=hints.rebuild(group=self._group, topic=place.topic, index=f"{target.alias}.*"),
+                hint=hints.rebuild(target.table),
             )
         mark = Mark(place.offset, found.seq)
         part = self._part(target, place, mark, began_ms=found.began_ms, read_ms=found.read_ms)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 
-def rebuild(*, group: str, topic: str, index: str) -> str:
-    """The way to rebuild an index; several lines."""
+def rebuild(table: str) -> str:
+    """The way to rebuild the index of `database.table`."""
     return (
-        "Stop the sinks, then build the index anew from its topic: delete the index and the group's offsets, start.\n"
-        f"DELETE /{index}\n"
-        f"kafka-consumer-groups.sh --delete-offsets --group {group} --topic {topic}"
+        f"tidemark sink rebuild {table}\n"
+        "builds a new index from the topic beside the old one, and sets the offsets of a sink that has stopped."
     )

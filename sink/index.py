@@ -16,7 +16,14 @@ from ops.elastic import translate
 from ops.log import logger
 from ops.settings import SinkSettings
 from schemas import names
-from schemas.errors import ConfigError, IndexForeignError, IndexMissingError, MappingConflictError, UsageError
+from schemas.errors import (
+    ConfigError,
+    IndexForeignError,
+    IndexMissingError,
+    LockedError,
+    MappingConflictError,
+    UsageError,
+)
 from schemas.fit import misfits
 from schemas.table import FORMAT, Table, check_format
 from sink.definition import GC_DELETES, Definition
@@ -91,6 +98,26 @@ class Indices:
             )
         self._ours(alias, found)
 
+    def create_next(self, table: Table, name: str, alias: str, rebuild: Mapping[str, Any]) -> None:
+        """Make an index, hidden and without refreshes and replicas, that is filled before it takes another's place.
+
+        `rebuild` is kept in its `_meta`. Raises `LockedError` if an index of that name exists.
+        """
+        loading = {"refresh_interval": "-1", "number_of_replicas": 0, "hidden": True}
+        try:
+            self._create(alias, name, table, meta={"rebuild": rebuild}, settings=loading)
+        except BadRequestError as error:
+            if error.error != "resource_already_exists_exception":
+                raise translate(error, f"{self._where}, {name}") from error
+            raise LockedError(f"index {name} has just been made by somebody else", where=alias) from None
+        except (ApiError, TransportError) as error:
+            raise translate(error, self._where) from error
+
+    def usual_settings(self, table: Table) -> dict[str, Any]:
+        """What `create_next` puts off."""
+        wanted = {"hidden": False, **self.definition(table).settings}
+        return {name: wanted[name] for name in ("refresh_interval", "number_of_replicas", "hidden")}
+
     def create(self, table: Table) -> Index:
         """Make the index with its alias. Raises `IndexForeignError` if an index of that name is in the way."""
         alias = self.alias(table)
@@ -108,22 +135,44 @@ class Indices:
             raise translate(error, self._where) from error
         return Index(alias=alias, name=name, version=table.version, created=True)
 
-    def _create(self, alias: str, name: str, table: Table) -> None:
+    def _create(
+        self,
+        alias: str,
+        name: str,
+        table: Table,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make an index; `meta` and `settings` are laid over what every index has."""
+
+        def put(*, unsigned_long: bool) -> None:
+            self._put_index(alias, name, table, meta or {}, settings or {}, unsigned_long=unsigned_long)
+
         try:
-            self._put_index(alias, name, table, unsigned_long=True)
+            put(unsigned_long=True)
         except BadRequestError as error:
             if not _lacks_unsigned_long(error):
                 raise
-            self._put_index(alias, name, table, unsigned_long=False)
+            put(unsigned_long=False)
 
-    def _put_index(self, alias: str, name: str, table: Table, *, unsigned_long: bool) -> None:
+    def _put_index(
+        self,
+        alias: str,
+        name: str,
+        table: Table,
+        meta: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        *,
+        unsigned_long: bool,
+    ) -> None:
         wanted = self.definition(table)
         mapping = wanted.mapping if unsigned_long else wanted.narrow
         self._client.indices.create(
             index=name,
             aliases={alias: {"is_write_index": True}},
-            mappings={**mapping, "_meta": {"tidemark": wanted.meta(self._meta(table))}},
-            settings=wanted.settings,
+            mappings={**mapping, "_meta": {"tidemark": {**wanted.meta(self._meta(table)), **meta}}},
+            settings={**wanted.settings, **settings},
         )
 
     def definition(self, table: Table) -> Definition:

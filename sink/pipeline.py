@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from confluent_kafka import KafkaException
@@ -31,7 +31,7 @@ from sink.part import Part
 from sink.pressure import Pressure
 from sink.settle import Tools
 from sink.trouble import Fault, Troubles
-from sink.watch import Watcher
+from sink.watch import Target, Watcher
 
 _log = logger(__name__)
 
@@ -43,9 +43,9 @@ _COMMIT_END_S = 2.0
 
 
 class Sink:
-    """One run of the service, from nothing to the end."""
+    """One run of the service, from nothing to the end. `only`: the one table to index; all if it is empty."""
 
-    def __init__(self, settings: Settings, stop: Stop, health: Health) -> None:
+    def __init__(self, settings: Settings, stop: Stop, health: Health, only: str = "") -> None:
         self._settings = settings
         self._stop = stop
         self._health = health
@@ -59,7 +59,7 @@ class Sink:
         member = membership(settings)
         lease = Lease(member.lease_s)
         self._letters = DeadLetters(settings, name)
-        self._watcher = Watcher(settings, indices, self._troubles, self._fault, name)
+        self._watcher = Watcher(settings, indices, self._troubles, self._fault, name, only=only)
         self._chores = Chores(self._troubles, self._fault)
         self._bulk = raw(settings.elasticsearch, connections_per_node=settings.sink.lanes)
         self._lanes = Lanes(
@@ -105,6 +105,22 @@ class Sink:
         finally:
             self._end()
 
+    @property
+    def settled(self) -> dict[tuple[str, int], int]:
+        """(topic, partition) -> offset below which every record is settled; for any thread."""
+        parts = list(self._group.parts.items())
+        return {place: part.offsets.mark.offset for place, part in parts if part.committed is not None}
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """Topic -> what is known of it."""
+        return self._watcher.targets
+
+    @property
+    def waits_for(self) -> str:
+        """Why data does not move; empty if it does."""
+        return self._troubles.reason
+
     def _start(self) -> None:
         # Events come and go by the ten thousand and make no cycles; looking for some took a third of our time.
         gc.freeze()
@@ -139,7 +155,7 @@ class Sink:
                 raise OffsetsLostError(
                     "the topic was deleted and made again while it was read",
                     where=part.where,
-                    hint=hints.rebuild(group=self._settings.sink_group, topic=part.topic, index=f"{part.alias}.*"),
+                    hint=hints.rebuild(part.table),
                 )
 
     def _resting(self) -> set[Part]:
@@ -163,7 +179,7 @@ class Sink:
                 raise OffsetsLostError(
                     f"the group {self._settings.sink_group} has no offset, yet the index holds documents",
                     where=f"{part.where}, {part.alias}",
-                    hint=hints.rebuild(group=self._settings.sink_group, topic=part.topic, index=f"{part.alias}.*"),
+                    hint=hints.rebuild(part.table),
                 )
             part.vacant = True
 

@@ -98,19 +98,21 @@ class Rewind:
             for part in committed(self._settings.kafka, self._group, wanted, _TIMEOUT_S) if wanted else ():
                 if part.offset >= 0:
                     noted = self._noted(part, table, topic_id)
-                    self._check_age(places, part, noted, retained_s)
+                    self._check_age(places, part, noted, table, retained_s)
                     yield self._move(places, part, noted, table, target)
 
     def _noted(self, part: TopicPartition, table: Table, topic_id: str) -> Committed:
         where = f"{part.topic}[{part.partition}]"
         noted = commit.decode(part.metadata, where)
         if noted.topic_id != topic_id:
-            hint = hints.rebuild(group=self._group, topic=table.topic, index=f"<the index of {table.full_name}>")
+            hint = hints.rebuild(table.full_name)
             what = "the committed offset belongs to a topic of this name that was deleted"
             raise OffsetsLostError(what, where=where, hint=hint)
         return noted
 
-    def _check_age(self, places: Places, part: TopicPartition, noted: Committed, retained_s: float) -> None:
+    def _check_age(
+        self, places: Places, part: TopicPartition, noted: Committed, table: Table, retained_s: float
+    ) -> None:
         """What compaction took before it was read stays lost: going back must not get a sink past its check."""
         first = places.first(part.partition, part.offset)
         if first is None:
@@ -122,7 +124,7 @@ class Rewind:
         behind_s = time.time() - since_ms / 1000
         if behind_s > retained_s:
             where = f"{part.topic}[{part.partition}] at offset {first.offset}"
-            hint = hints.rebuild(group=self._group, topic=part.topic, index="<the index>")
+            hint = hints.rebuild(table.full_name)
             raise too_old(where, behind_s=behind_s, limit_s=retained_s, hint=hint)
 
     def _move(self, places: Places, part: TopicPartition, noted: Committed, table: Table, target: Target) -> Move:

@@ -53,9 +53,15 @@ class Target:
 
 
 class Watcher:
-    """A thread that keeps `targets` (topic -> Target) up to date. The first round's errors end the service."""
+    """A thread that keeps `targets` (topic -> Target) up to date. The first round's errors end the service.
 
-    def __init__(self, settings: Settings, indices: Indices, troubles: Troubles, fault: Fault, client_id: str) -> None:
+    `only`: the one table (`database.table`) to look at; all if it is empty.
+    """
+
+    def __init__(
+        self, settings: Settings, indices: Indices, troubles: Troubles, fault: Fault, client_id: str, *, only: str = ""
+    ) -> None:
+        self._only = only
         self._settings = settings
         self._indices = indices
         self._shapes = Shapes(settings.sink)
@@ -118,7 +124,7 @@ class Watcher:
 
     def _round(self, catalog: Catalog, client: AdminClient) -> None:
         catalog.refresh(timeout_s=_TIMEOUT_S)
-        tables = {table.topic: table for table in catalog.latest.values()}
+        tables = {table.topic: table for name, table in catalog.latest.items() if self._only in ("", name)}
         now = time.monotonic()
         if self._news(tables) or now - self._looked_at_topics >= _TOPICS_EVERY_S:
             self._update(catalog, client, tables)
@@ -203,7 +209,7 @@ class Watcher:
         if followed.conflict is None:
             self._troubles.clear(trouble)
         else:
-            hint = hints.rebuild(group=self._settings.sink_group, topic=newest.topic, index=index.name)
+            hint = hints.rebuild(newest.full_name)
             self._troubles.report(trouble, followed.conflict.what, hint=hint)
         return followed.index
 
@@ -230,5 +236,5 @@ class Watcher:
                 raise IndexMissingError(
                     f"the index of {table.full_name} is gone, though the group {group} has written to it",
                     where=alias,
-                    hint=hints.rebuild(group=group, topic=table.topic, index=f"{alias}.*"),
+                    hint=hints.rebuild(table.full_name),
                 )

@@ -133,14 +133,21 @@ class World:
     def members(self) -> set[str]:
         return {member.member_id for member in self.group().members}
 
+    def indices(self, table: str = "shop.orders") -> list[str]:
+        """Every index that was made for a table, the oldest first."""
+        pattern = f"{self.alias(table)}.*"
+        return sorted(self.client.indices.get(index=pattern, features="aliases", expand_wildcards="all").body)
+
+    def behind_alias(self, table: str = "shop.orders") -> list[str]:
+        """Where searches go."""
+        return list(self.client.indices.get_alias(name=self.alias(table)).body)
+
     def close(self) -> None:
         for number, pipeline in enumerate(self._sinks):
             pipeline.close()
             print(f"--- sink {number} ---\n{pipeline.log('sink')[-6000:]}")  # pytest shows it when the test failed
-        self.client.options(ignore_status=404).indices.delete(
-            index=[f"{self.alias(table)}.000001" for table in self.source.tables] or ["none-at-all"],
-            ignore_unavailable=True,
-        )
+        mine = [name for table in self.source.tables for name in self.indices(table)]
+        self.client.options(ignore_status=404).indices.delete(index=mine or ["none-at-all"], ignore_unavailable=True)
         self.client.close()
         self.source.close()
 

@@ -24,6 +24,8 @@ _GROUPS = {
     "audit": ("auditor.commands", "Prove that the index holds what the topics say."),
     "config": ("tidemark.config_commands", "What is configured, and where it came from."),
 }
+#: Commands of a room's group that take more than that room: the module that has a function of that name.
+_TOGETHER = {"sink": {"rebuild": "tidemark.rebuild.command", "prune": "tidemark.rebuild.command"}}
 #: Single commands: the module that has a function of that name.
 _COMMANDS = {
     "init": "tidemark.config_commands",
@@ -38,7 +40,7 @@ def assemble(words: Sequence[str]) -> typer.Typer:
 
     Services live long: what other rooms need would be memory, and time to start.
     """
-    named = next((word for word in words if not word.startswith("-")), "")
+    named, inner = [*(word for word in words if not word.startswith("-")), "", ""][:2]
     app = typer.Typer(
         name="tidemark",
         help=_HELP,
@@ -50,7 +52,10 @@ def assemble(words: Sequence[str]) -> typer.Typer:
     everything = named not in {*_GROUPS, *_COMMANDS}
     for name, (module, text) in _GROUPS.items():
         if everything or name == named:
-            app.add_typer(import_module(module).app, name=name, help=text)
+            group = import_module(module).app
+            for command, place in _TOGETHER.get(name, {}).items() if inner != "run" else ():
+                group.command(command)(getattr(import_module(place), command))
+            app.add_typer(group, name=name, help=text)
     for name, module in _COMMANDS.items():
         if everything or name == named:
             app.command(name)(getattr(import_module(module), name))

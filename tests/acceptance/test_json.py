@@ -36,6 +36,7 @@ def test_every_command(tidemark, make_pipeline, mysql, database: str) -> None:
         ["sink", "deadletter", "list"], ["sink", "deadletter", "replay"],
         ["audit", "run"], ["audit", "report"],
         ["audit", "report", "--list"], ["audit", "repair"],
+        ["sink", "rebuild", f"{database}.t"], ["sink", "prune", f"{database}.t"],
     ):  # fmt: skip
         done = tidemark(*args, "-c", config, "--json")
         assert done.code == 0, (args, done.out, done.err)

@@ -1,0 +1,50 @@
+"""What a rebuild works with: the same settings, with a group and an alias of its own."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from ops.catalog import Catalog
+from ops.settings import Settings
+from ops.sink_table import SinkTableSettings
+from schemas import names
+from schemas.errors import UsageError
+from schemas.table import Table
+
+
+def newest(settings: Settings, full_name: str) -> Table:
+    """The table as it is now. Raises `UsageError` if it is not captured."""
+    with Catalog(settings, f"{settings.source.name}-rebuild") as catalog:
+        catalog.refresh()
+        if full_name not in catalog.latest:
+            known = ", ".join(sorted(catalog.latest)) or "none yet"
+            raise UsageError(f"`{full_name}` is no captured table", hint=f"Captured: {known}.")
+        return catalog.latest[full_name]
+
+
+def beside(settings: Settings, table: Table, alias: str) -> Settings:
+    """The table's index under another alias."""
+    tables = settings.sink.tables
+    special = tables.get(table.full_name) or SinkTableSettings()
+    special = special.model_copy(update={"index": names.next_alias(alias)})
+    sink = settings.sink.model_copy(update={"tables": {**tables, table.full_name: special}})
+    return settings.model_copy(update={"sink": sink})
+
+
+def in_group(settings: Settings, group: str) -> Settings:
+    """With another consumer group."""
+    return settings.model_copy(update={"sink": settings.sink.model_copy(update={"group": group})})
+
+
+def group_of(settings: Settings, index: str) -> str:
+    """The group that fills an index."""
+    return f"{settings.sink_group}.rebuild.{index}"
+
+
+def config_of(settings: Settings, table: Table) -> str:
+    """Tells one configuration of a table's documents from another."""
+    special = settings.sink.tables.get(table.full_name) or SinkTableSettings()
+    raw = orjson.dumps(special.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(raw).hexdigest()[:16]
