@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def imports(path: Path, *, run_time_only: bool = False) -> set[str]:
 
 def test_there_is_something_to_check() -> None:
     assert {name.partition(".")[0] for name in modules()} == set(PACKAGES)
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """An editable installation, as the tests have it, finds those too that a wheel and the image would lack."""
+    installed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT).parts for path in modules().values()}
+    assert set(installed) == {".".join(folder) for folder in folders if folder[0] != "bench"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
