@@ -12,7 +12,7 @@ from schemas.condition import WITH_LIST, WITHOUT_VALUE, Condition, Operator, Sca
 from schemas.document import field_name
 from schemas.shape import Rules, twice
 from schemas.table import folded_column
-from schemas.values import type_named
+from schemas.values import bounded, type_named
 
 TableName = Annotated[str, Field(pattern=r"^[^.*?]+\.[^*?]+$")]  # a wildcard would match nothing, without a word
 
@@ -115,7 +115,9 @@ class SinkTableSettings(Section):
             include=frozenset(fields.include) if fields.include else None,
             exclude=frozenset(fields.exclude),
             rename=fields.rename,
-            types={name: type_named(kind) if isinstance(kind, str) else kind for name, kind in fields.type.items()},
+            types={
+                name: type_named(kind) if isinstance(kind, str) else bounded(kind) for name, kind in fields.type.items()
+            },
             analyzers=fields.analyzer,
             filter=tuple(
                 Condition(column=c.column, op=c.op, value=tuple(c.value) if isinstance(c.value, list) else c.value)

@@ -18,7 +18,8 @@ class DeadLetter(BaseModel):
     """A value of `<source>.__deadletter`.
 
     `value` is the event's JSON as text, null for a tombstone and for an event that is too large; it stands in `topic`,
-    whose UUID is `topic_id`. `status`, `type` and `reason` are Elasticsearch's; `ts_ms` is when it refused.
+    whose UUID is `topic_id`. `status`, `type` and `reason` are Elasticsearch's, or with status 0 those of
+    a `DocumentError`; `ts_ms` is when it was refused.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -133,7 +133,7 @@ class Shape:
         names = self._fields
         if not names.keys() >= row.keys():
             if len(names) > _NAMES_KEPT:
-                names.clear()
+                names = self._fields = {}  # several threads look up: what they have in hand stays as it is
             names.update({column: self.rules.field_of(column) for column in row})
         kept = [(name, value) for column, value in row.items() if (name := names[column]) is not None]
         made = dict(kept)

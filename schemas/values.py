@@ -74,6 +74,11 @@ _NAMED: Mapping[str, Mapping[str, Any]] = {
 _MILLISECOND_DIGITS = 3
 
 
+def bounded(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A mapping that somebody chose; a keyword that does not say otherwise leaves out what no term can hold."""
+    return {"ignore_above": IGNORE_ABOVE, **mapping} if mapping.get("type") == "keyword" else mapping
+
+
 def type_named(name: str) -> Mapping[str, Any]:
     """The mapping that the bare name of a type stands for: one that takes whatever MySQL can hold, if there is one."""
     return _NAMED.get(name, {"type": name})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ops.settings import SinkSettings
@@ -92,20 +92,10 @@ class Definition:
         return {f"index.{name}": value for name, value in self.special_settings.items() if name in names}
 
     @property
-    def analyzers(self) -> set[str]:
-        """Analyzers that the mapping names and the settings do not define."""
-        own = {name.split(".")[2] for name in self.special_settings if name.startswith("analysis.analyzer.")}
-        return {name for name in _analyzers(self.mapping) if name not in own}
-
-
-def _analyzers(mapping: Any) -> Iterator[str]:
-    """The names of analyzers, wherever they are."""
-    if isinstance(mapping, Mapping):
-        for key, value in mapping.items():
-            if key in ("analyzer", "search_analyzer", "search_quote_analyzer") and isinstance(value, str):
-                yield value
-            else:
-                yield from _analyzers(value)
+    def own_analysis(self) -> set[str]:
+        """The names of analyzers and normalizers that the settings define."""
+        parts = [name.split(".") for name in self.special_settings]
+        return {part[2] for part in parts if part[0] == "analysis" and part[1] in ("analyzer", "normalizer")}
 
 
 def _columns(names: list[str]) -> str:

@@ -28,6 +28,7 @@ from schemas.fit import misfits
 from schemas.table import FORMAT, Table, check_format
 from sink.definition import GC_DELETES, Definition
 from sink.mapping import field_count
+from sink.rehearsal import refusal
 
 _log = logger(__name__)
 
@@ -244,16 +245,9 @@ class Indices:
         except BadRequestError as error:
             raise ConfigError(f"Elasticsearch refuses a setting: {reason_of(error)}", where=index.name) from error
 
-    def lacking_analyzers(self, wanted: Definition) -> list[str]:
-        """Analyzers that neither the cluster nor the configured settings have."""
-        lacking = []
-        for name in sorted(wanted.analyzers):
-            try:
-                with self._translated(wanted.table.full_name):
-                    self._client.indices.analyze(analyzer=name, text="")
-            except BadRequestError:
-                lacking.append(name)
-        return lacking
+    def refusal(self, wanted: Definition) -> str:
+        """Why the cluster would refuse such an index; empty if it would not, or cannot say."""
+        return refusal(self._client, wanted, f"{self._where}, {wanted.table.full_name}")
 
     @contextmanager
     def _translated(self, where: str) -> Iterator[None]:

@@ -112,7 +112,8 @@ def apply(indices: Indices, catalog: Catalog, plan: Plan) -> Plan:
 def _check(indices: Indices, catalog: Catalog, wanted: Definition) -> None:
     table = wanted.table
     found = [*misfits(wanted.rules, table), *unknown(wanted.rules, catalog.columns(table.full_name))]
-    found += [f"the cluster has no analyzer {name}" for name in indices.lacking_analyzers(wanted)]
+    if not found and (said := indices.refusal(wanted)):
+        found = [f"Elasticsearch would refuse the index: {said}"]
     if found:
         raise ConfigError("; ".join(found), where=f'[sink.tables."{table.full_name}"]')
 

@@ -13,8 +13,8 @@ from sink.plan import Plan, State
 _SAID = {
     State.CURRENT: ("as it should be", "green"),
     State.CREATE: ("the sink will make it", "green"),
-    State.UPDATE: ("can be changed in place: tidemark sink mapping apply", "yellow"),
-    State.CONFLICT: ("has to be built anew", "bold red"),
+    State.UPDATE: ("can be changed in place: tidemark sink mapping apply {table}", "yellow"),
+    State.CONFLICT: ("has to be built anew: tidemark sink rebuild {table}", "bold red"),
     State.FOREIGN: ("is somebody else's", "bold red"),
 }
 
@@ -24,6 +24,8 @@ def show(plans: Sequence[Plan], strangers: Sequence[str]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for plan in plans:
         _show(console, plan)
+    if not plans:
+        console.print("no table is captured yet")
     for name in strangers:
         console.print(Text.assemble(f'[sink.tables."{name}"]  ', ("no such table is captured", "yellow")))
 
@@ -31,6 +33,7 @@ def show(plans: Sequence[Plan], strangers: Sequence[str]) -> None:
 def _show(console: Console, plan: Plan) -> None:
     table = plan.definition.table
     said, style = _SAID[plan.state]
+    said = said.format(table=table.full_name)
     console.print(Text.assemble(f"{table.full_name} (version {table.version}) -> {plan.index}  ", (said, style)))
     for difference in plan.applied:
         console.print(Text.assemble(("  done      ", "green"), str(difference)))
@@ -41,7 +44,9 @@ def _show(console: Console, plan: Plan) -> None:
         console.print(
             "  filter, transform or fields are not those that the index was made with: rows that have not changed"
         )
-        console.print("  since then have their old documents; a new index has all of them anew")
+        console.print(
+            Text(f"  since then have their old documents; for new ones: tidemark sink rebuild {table.full_name}")
+        )
     if plan.why:
         console.print(Text(f"  {plan.why}"))
     if plan.state is State.CREATE:

@@ -144,9 +144,20 @@ class Watcher:
         self._check_gone(ids)
         targets = dict(self.targets)
         for topic, table in tables.items():
-            if topic in ids:
-                targets[topic] = self._target(catalog, client, table, ids[topic])
+            target = self._possible(catalog, client, table, ids[topic]) if topic in ids else None
+            if target is not None:
+                targets[topic] = target
                 self.targets = dict(targets)
+
+    def _possible(self, catalog: Catalog, client: AdminClient, table: Table, topic_id: str) -> Target | None:
+        """The table's target. Of one that comes later, and that what is configured does not fit, nothing is read."""
+        try:
+            return self._target(catalog, client, table, topic_id)
+        except ConfigError as error:
+            if not self.ready.is_set():
+                raise
+            self._troubles.report(f"table {table.full_name}", error.what, hint=error.hint)
+            return self.targets.get(table.topic)
 
     def _check_gone(self, ids: Mapping[str, str]) -> None:
         """A topic that is gone has taken unread changes with it."""

@@ -93,12 +93,6 @@ def test_settings_of_an_index() -> None:
     assert found.dynamic_settings(differs) == {"index.number_of_replicas": 2}
 
 
-def test_analyzers_that_the_cluster_has_to_have() -> None:
-    fields = {"type": {"id": {"type": "text", "analyzer": "mine"}}, "analyzer": {"note": "theirs"}}
-    own = {"analysis": {"analyzer": {"mine": {"type": "standard"}}}}
-    assert definition(fields=fields, settings=own).analyzers == {"theirs"}
-
-
 def test_what_does_not_fit_a_table() -> None:
     orders = table(note=ColumnType.VARCHAR, price=ColumnType.DECIMAL)
     assert misfits(Rules(), orders) == []

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from events import ORDERS
 from ops.settings import Settings
-from schemas.errors import UnreachableError
+from schemas.errors import ConfigError, UnreachableError
 from schemas.table import Table
 from sink import watch
 from sink.index import Index
@@ -65,6 +65,24 @@ def test_an_index_that_another_sink_made_is_brought_up_to_date(monkeypatch: pyte
     target = watcher._target(anything, anything, version(3), "uuid")
     assert (target.version, target.tried) == (3, 3)
     assert indices.followed == [1, 2, 3]
+
+
+class Refused(OtherWasFaster):
+    def create(self, table: Table) -> Index:
+        raise ConfigError("no such type")
+
+
+def test_what_is_configured_stops_all_at_the_start_and_later_that_table_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "committed", lambda *_: [])
+    indices: Any = Refused()
+    anything: Any = Catalog()
+    troubles = Troubles()
+    watcher = Watcher(Settings.model_validate({"source": {"name": "shop"}}), indices, troubles, Fault(), "c")
+    with pytest.raises(ConfigError):
+        watcher._possible(anything, anything, version(1), "uuid")
+    watcher.ready.set()
+    assert watcher._possible(anything, anything, version(1), "uuid") is None
+    assert troubles.reason == "table shop.orders: no such type"
 
 
 @pytest.mark.parametrize("gone", [KafkaException(KafkaError(KafkaError._TRANSPORT)), None])
