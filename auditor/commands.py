@@ -16,6 +16,7 @@ from auditor.printing import Config, Html, Json, Output
 from auditor.repair import repair as repair_report
 from auditor.round import Done, Round, left
 from auditor.run_context import Context
+from auditor.since import since as parsed_since
 from ops.config import load
 from ops.duration import seconds
 from ops.log import configure
@@ -36,6 +37,9 @@ def run(
     output: Output = None,
     html: Html = None,
     partitions: Annotated[str | None, typer.Option("--partitions", help="Only these of every topic: 0-2,5.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Only what was published since: 2h, a time, clean, or 0:1200,1:900.")
+    ] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read every document too: versions and fields.")] = False,
     every: Annotated[str | None, typer.Option("--every", help="Run as a service: 30s, 15m, 1h, 1d.")] = None,
     with_repair: Annotated[bool, typer.Option("--repair", help="Then repair what was found; a dry run.")] = False,
@@ -46,7 +50,8 @@ def run(
         raise UsageError("--apply is for --repair", hint="Write `tidemark audit run --repair --apply`.")
     settings = load(config).settings
     only = None if partitions is None else numbers(partitions)
-    one = Round(tables=tables or (), partitions=only, deep=deep, with_repair=with_repair, apply=apply)
+    begin = None if since is None else parsed_since(since)
+    one = Round(tables=tables or (), partitions=only, deep=deep, since=begin, with_repair=with_repair, apply=apply)
 
     def once(context: Context) -> Done:
         done = one.once(context, Outputs(context, output=output, html=html))

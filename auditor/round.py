@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from auditor import shelf
+from auditor import proven, shelf
 from auditor.audit import audit, new_id, red
 from auditor.lock import locked
 from auditor.outputs import Outputs
 from auditor.repair import repair
 from auditor.run_context import Context
+from auditor.since import Since
 from schemas.errors import TidemarkError
 from schemas.report import AuditReport, AuditStatus
 
@@ -36,6 +37,7 @@ class Round:
     tables: Sequence[str] = ()
     partitions: frozenset[int] | None = None
     deep: bool = False
+    since: Since | None = None
     with_repair: bool = False
     apply: bool = False
 
@@ -45,7 +47,7 @@ class Round:
         Raises what the audit could not get over, after everybody was told that nothing is proven.
         """
         started = datetime.now(UTC)
-        context = replace(context, partitions=self.partitions, deep=self.deep)
+        context = replace(context, partitions=self.partitions, deep=self.deep, since=self.since)
         with locked(context.settings.source.name):
             try:
                 report = audit(context, self.tables)
@@ -53,6 +55,7 @@ class Round:
                 _fail(context, outputs, started, error)
                 raise
             shelf.keep(report)
+            proven.note(report)
             report, refused = self._repair(context, report)
             return Done(report, refused, outputs.deliver(report))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from auditor.since import Since
 from ops.settings import Settings
 from ops.stop import Stop
 from schemas.errors import ExitCode, InconclusiveError
@@ -24,12 +25,15 @@ def _nothing() -> None:
 class Context:
     """One run. `partitions`: only these of each topic; `deep`: documents are read and compared.
 
+    `since`: where the windows begin, None for all that is retained.
+
     `beat` tells a service's health that the audit moves on.
     """
 
     settings: Settings
     partitions: frozenset[int] | None = None
     deep: bool = False
+    since: Since | None = None
     stop: Stop = field(default_factory=Stop)
     beat: Callable[[], None] = _nothing
 

@@ -6,7 +6,6 @@ What is out of the ordinary is parsed whole, and judged there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import orjson
 from confluent_kafka import Message
@@ -26,12 +25,7 @@ _UPSERTS = {"c": ord("c"), "u": ord("u"), "r": ord("r")}
 _DELETE = ord("d")
 
 
-class Glance(NamedTuple):
-    """What an event says of its key; `op` as a number, a delete's for whatever leaves no row."""
-
-    op: int
-    seq: int
-    ts_ms: int
+Glance = tuple[int, int, int]  # op as a number, a delete's for whatever leaves no row; seq; commit time in ms
 
 
 def glance(value: bytes) -> Glance | None:
@@ -51,7 +45,7 @@ def glance(value: bytes) -> Glance | None:
         seq, ts_ms, op = source["seq"], source["ts_ms"], _DELETE if gone else _UPSERTS[event["op"]]
     except (ValueError, KeyError, TypeError):
         return None
-    return Glance(op, seq, ts_ms) if type(seq) is type(ts_ms) is int else None
+    return (op, seq, ts_ms) if type(seq) is type(ts_ms) is int else None
 
 
 class KeyTexts:

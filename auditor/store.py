@@ -1,4 +1,4 @@
-"""A DuckDB file of the audit's own, within a memory limit; what does not fit is on disk."""
+"""A DuckDB of the audit's own, within a memory limit; what does not fit is on disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Store:
         place = Path(self._folder.name)
         self.memory_bytes = memory_bytes
         self._connection = duckdb.connect(
-            str(place / "keys.duckdb"),
+            ":memory:",  # tables are spilled like everything else, and no log is written of what nobody will recover
             config={
                 "memory_limit": f"{max(1, memory_bytes >> 20)}MiB",
                 "threads": 2,

@@ -11,7 +11,7 @@ from functools import partial
 
 from elasticsearch import Elasticsearch
 
-from auditor import findings, index, key_space
+from auditor import findings, index, key_space, proven
 from auditor.case import Case
 from auditor.confirm import CHUNK, DEEP_CHUNK, Confirm
 from auditor.contents import Contents
@@ -79,6 +79,7 @@ class TableAudit:
         self._cells = key_space.Cells()
         self._lag = Lag()
         self._took_s: dict[str, float] = {}
+        self._since = ""
         self._reason = ""
 
     def run(self) -> TableReport:
@@ -101,7 +102,7 @@ class TableAudit:
         subject, context = self._subject, self._context
         self._index = index.find(self._requests, self._client, subject.alias)
         topic = stack.enter_context(Topic(context, subject.topic, subject.shape))
-        self._windows = windows(topic, context.partitions)
+        self._windows = windows(topic, context.partitions, self._begin(topic))
         if subject.topic_id is None or not self._windows.count:
             raise InconclusiveError(f"there is no topic {subject.topic}", hint="Is `tidemark cdc run` running?")
         if not self._windows.parts:
@@ -131,6 +132,20 @@ class TableAudit:
             later = Later(store, topic, self._windows.highs, expected.barriers)
             with self._timed("judge_s"):
                 self._judge(store, suspects, self._confirm(stack, later, sink, settled, Contents(topic, wanted)))
+
+    def _begin(self, topic: Topic) -> Mapping[int, int]:
+        since, subject = self._context.since, self._subject
+        if since is None:
+            return {}
+        self._since = since.text
+        if since.ts_ms is not None:
+            return topic.at(since.ts_ms)
+        if since.offsets is not None:
+            return since.offsets
+        index_name = self._index.name if self._index else ""
+        begin = proven.read(self._context.settings.source.name, subject.table, subject.topic_id, index_name)
+        self._since = since.text if begin else ""
+        return begin
 
     def _judge(self, store: Store, suspects: Suspects, confirm: Confirm) -> None:
         size = DEEP_CHUNK if self._context.deep else CHUNK
@@ -257,7 +272,9 @@ class TableAudit:
                 for part in self._windows.parts
             ],
             deep=self._context.deep,
+            since=self._since,
             keys=expected.keys if expected else 0,
+            unsettled=expected.unsettled if expected else 0,
             lagging=self._lagging,
             counts=dict(self._counts),
             findings=sorted(self._findings, key=lambda finding: finding.document),

@@ -20,7 +20,7 @@ from schemas.watermark import Watermark
 
 _META_TIMEOUT_S = 15
 _SILENCE_S = 60
-_BATCH = 10_000
+_BATCH = 4000
 
 
 class Topic:
@@ -36,7 +36,7 @@ class Topic:
             context.settings.kafka,
             context.client_id,
             enable_partition_eof=True,
-            queued_max_messages_kbytes=16384,
+            queued_max_messages_kbytes=8192,
             fetch_queue_backoff_ms=10,  # how long a partition rests when so much is queued; a second by default
         )
 
@@ -66,6 +66,20 @@ class Topic:
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Partition -> last stable offset, as it is now: nobody who reads committed records has seen one past it."""
         return {partition: self.watermark(partition).high for partition in partitions}
+
+    def at(self, ts_ms: int) -> dict[int, int]:
+        """Partition -> offset of its first record that was published then or later; its end if there is none."""
+        wanted = [TopicPartition(self.name, partition, ts_ms) for partition in self.partitions()]
+        try:
+            found = self._consumer.offsets_for_times(wanted, timeout=_META_TIMEOUT_S) if wanted else []
+        except KafkaException as error:
+            raise translate(error, self._where) from error
+        for part in found:
+            if part.error is not None:
+                raise translate(part.error, self._where)
+        return {
+            part.partition: part.offset if part.offset >= 0 else self.watermark(part.partition).high for part in found
+        }
 
     def read(self, windows: Sequence[Watermark]) -> Iterator[list[Op]]:
         """Every committed record in the windows, in batches. Raises `PartialAnswerError` if the log was cut."""
@@ -147,10 +161,11 @@ class Topic:
 
 def _within(batch: Sequence[Message], open_: Mapping[int, Watermark]) -> bool:
     """True if all of them are records of the windows, and none is the last of its window."""
-    if any(message.error() is not None for message in batch):
+    if any([message.error() for message in batch]):  # noqa: C419  a list is twice as fast
         return False
-    highest = dict(map(place, batch))  # a partition's records come in order
-    lowest = dict(map(place, reversed(batch)))
+    places = [(message.partition(), message.offset()) for message in batch]
+    highest: dict[int, int] = dict(places)  # type: ignore[arg-type]  # of a message that was received they are known
+    lowest: dict[int, int] = dict(reversed(places))  # type: ignore[arg-type]
     return all(
         part in open_ and open_[part].low <= lowest[part] and highest[part] + 1 < open_[part].high for part in highest
     )

@@ -65,8 +65,16 @@ class Windows:
         return tuple(window.partition for window in self.parts)
 
 
-def windows(topic: Topic, only: frozenset[int] | None = None) -> Windows:
-    """All that is retained and committed now, of all partitions or of some; a count of 0 if there is no topic."""
+def windows(topic: Topic, only: frozenset[int] | None = None, begin: Mapping[int, int] | None = None) -> Windows:
+    """All that is retained and committed now, of all partitions or of some; a count of 0 if there is no topic.
+
+    `begin`: partition -> offset to begin at, if it is retained.
+    """
     there = topic.partitions()
     audited = [partition for partition in there if only is None or partition in only]
-    return Windows(parts=tuple(topic.watermark(partition) for partition in audited), count=len(there))
+    parts = [_later(topic.watermark(partition), (begin or {}).get(partition, 0)) for partition in audited]
+    return Windows(parts=tuple(parts), count=len(there))
+
+
+def _later(part: Watermark, low: int) -> Watermark:
+    return replace(part, low=min(max(part.low, low), max(part.low, part.high)))

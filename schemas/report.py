@@ -123,8 +123,10 @@ class Window(_Model):
 class TableReport(_Model):
     """One table. `reason` says why it is inconclusive.
 
-    `keys`: rows that must be there; `lagging`: suspects that an event the sink has not settled yet explains;
-    `counts` covers every finding, `findings` names them up to a limit and then says so in `findings_cut`.
+    `since`: as the windows' begin was asked for, empty for all that the topic has. `keys`: rows that must be there;
+    `unsettled`: keys that were being written, which the next audit judges; `lagging`: suspects that an event explains
+    which the sink has not settled yet; `counts` covers every finding, `findings` names them up to a limit and then says
+    so in `findings_cut`.
     `partitions`: how many the topic has; `windows` are those that were audited. `deep`: whether every document was
     read, its `_version` and its fields.
     """
@@ -137,9 +139,11 @@ class TableReport(_Model):
     status: AuditStatus
     reason: str = ""
     deep: bool = False
+    since: str = ""
     partitions: int = 0
     windows: list[Window] = []
     keys: int = 0
+    unsettled: int = 0
     lagging: int = 0
     counts: dict[FindingClass, int] = {}
     findings: list[Finding] = []

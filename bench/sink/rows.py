@@ -71,15 +71,20 @@ def key(number: int) -> bytes:
     return kafka_key({"id": number})
 
 
-def value(source: str, number: int, now_ms: int) -> bytes:
-    """The event of an insert, laid out as cdc does it."""
+def first_seq(number: int) -> int:
+    """Of the event that inserts a row."""
+    return _FIRST_SEQ + _SEQ_STEP * number
+
+
+def value(source: str, number: int, now_ms: int, seq: int | None = None) -> bytes:
+    """The event of an insert, laid out as cdc does it; with a seq of its own, the row is written again."""
     transaction, place = divmod(number, _PER_TRANSACTION)
     gtid = f"3e11fa47-71ca-11e1-9e33-c80aa9429562:{transaction + 1}"
     about = {
         "version": "0.1.0", "connector": "mysql", "name": source, "ts_ms": now_ms, "ts_us": now_ms * 1000,
         "snapshot": "false", "db": "bench", "table": "rows10", "table_version": 1, "server_id": 1, "gtid": gtid,
         "file": "bin.000001", "pos": 4 + transaction * 60_000, "row": place, "thread": 23,
-        "seq": _FIRST_SEQ + _SEQ_STEP * number,
+        "seq": first_seq(number) if seq is None else seq,
     }  # fmt: skip
     order = {"id": gtid, "total_order": place + 1, "data_collection_order": place + 1}
     event = {"before": None, "after": row(number), "source": about, "transaction": order, "op": "c"}
@@ -92,7 +97,7 @@ def bodies(filled: Filled, items: int) -> Iterator[bytes]:
     lines: list[bytes] = []
     for number in range(1, filled.rows + 1):
         raw = key(number)
-        text, partition, seq = key_text(raw), partition_of(raw, PARTITIONS), _FIRST_SEQ + _SEQ_STEP * number
+        text, partition, seq = key_text(raw), partition_of(raw, PARTITIONS), first_seq(number)
         action = {
             "_index": filled.table.topic, "_id": document_id(text), "version": seq, "version_type": "external"
         }  # fmt: skip

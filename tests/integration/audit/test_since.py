@@ -1,0 +1,64 @@
+"""Audits of a part of the topic: since a time, since offsets, since the last that was clean."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from auditing import World, found
+from auditor import proven
+from auditor.audit import audit
+from auditor.run_context import Context
+from auditor.since import since
+from schemas.report import AuditReport, AuditStatus
+
+pytestmark = pytest.mark.stack
+
+MakeWorld = Callable[..., World]
+
+
+def run(world: World, text: str) -> AuditReport:
+    return audit(Context(settings=world.settings, since=since(text)))
+
+
+def test_only_what_came_since(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.put(*map(str, range(100)))
+    world.sync()
+    time.sleep(0.01)  # publish times are in milliseconds
+    moment_ms = int(time.time() * 1000)
+    world.put("5", "6", "new", text="later")
+    world.drop("7", "8")
+    world.sync(skip=lambda row: row.text in ("6", "7"))
+    world.remove("50", "new")  # 50 came before: its loss is not looked for
+    wanted = {"missing": ["new"], "orphan": ["7"], "stale": ["6"]}
+    offsets = ",".join(
+        f"{part}:{min((row.offset for row in world.rows[100:] if row.partition == part), default=10**6)}"
+        for part in range(world.partitions)
+    )
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment_ms / 1000)) + f".{moment_ms % 1000:03}Z"
+    for text in (offsets, moment):
+        report = run(world, text)
+        [table] = report.tables
+        assert found(report) == wanted
+        assert (table.since, table.keys) == (text, 3)
+        assert table.cost.events == 7  # each delete has its tombstone
+    assert found(world.audit()) == {**wanted, "missing": ["50", "new"]}
+
+
+def test_since_the_last_clean_one(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.put(*map(str, range(60)))
+    world.sync()
+    first = run(world, "clean")  # nothing is proven yet, so all is read
+    assert (first.status, first.tables[0].keys) == (AuditStatus.CLEAN, 60)
+    proven.note(first)
+    world.put("1", text="again")
+    world.sync(skip=lambda row: row.text == "1" and row.after is not None and row.after["text"] == "again")
+    second = run(world, "clean")
+    assert found(second) == {"stale": ["1"]}
+    assert (second.tables[0].cost.events, second.tables[0].keys) == (1, 1)
+    proven.note(second)
+    assert found(run(world, "clean")) == {"stale": ["1"]}  # it was not clean, so its end counts for nothing

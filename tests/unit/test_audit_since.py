@@ -1,0 +1,61 @@
+"""Where an audit begins, and what clean audits have proven by then."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from auditor import proven
+from auditor.since import since
+from schemas.errors import UsageError
+from schemas.report import AuditReport, AuditStatus, TableReport, Window
+
+NOW = datetime.now(UTC)
+
+
+def test_what_people_write() -> None:
+    assert since("clean").clean
+    assert since("0:1200, 3:9").offsets == {0: 1200, 3: 9}
+    assert since("2026-11-21T03:00:00Z").ts_ms == 1795230000000
+    hours = since("2h")
+    assert hours.ts_ms is not None
+    assert abs(hours.ts_ms + 7_200_000 - NOW.timestamp() * 1000) < 60_000
+    for wrong in ("", "yesterday", "0:", "0:1,x", "0:1,2026-11-21T03:00", "-5h"):
+        with pytest.raises(UsageError):
+            since(wrong)
+
+
+def report(low: int, high: int, *, asked: str = "", status: AuditStatus = AuditStatus.CLEAN, index: str = "i1",
+           partition: int = 0) -> AuditReport:  # fmt: skip
+    window = Window(partition=partition, low=low, high=high, keys=1, deleted=0)
+    table = TableReport(
+        table="a.b", topic="t", topic_id="T", alias="i", index=index, status=status, windows=[window], since=asked
+    )
+    return AuditReport(id="x", name="shop", status=status, started=NOW, finished=NOW, tables=[table])
+
+
+def test_only_a_chain_of_clean_audits_proves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def ends() -> dict[int, int]:
+        return proven.read("shop", "a.b", "T", "i1")
+
+    assert ends() == {}
+    proven.note(report(500, 900, asked="2h"))
+    assert ends() == {}  # what lies before 500 was never audited
+    proven.note(report(7, 100))
+    assert ends() == {0: 100}
+    proven.note(report(100, 200, asked="clean"))
+    assert ends() == {0: 200}
+    proven.note(report(201, 300, asked="0:201"))
+    proven.note(report(200, 400, asked="clean", status=AuditStatus.FINDINGS))
+    proven.note(report(0, 150))
+    assert ends() == {0: 200}
+    proven.note(report(0, 50, partition=1))
+    assert ends() == {0: 200, 1: 50}
+    assert proven.read("shop", "a.b", "U", "i1") == proven.read("shop", "a.b", "T", "i2") == {}
+    proven.note(report(0, 30, index="i2"))
+    assert ends() == {}
+    assert proven.read("shop", "a.b", "T", "i2") == {0: 30}
