@@ -28,6 +28,7 @@ soak: setup
 bench: setup
 	$(BIN)/python -m bench.capture $(BENCH_ARGS)
 	$(BIN)/python -m bench.sink $(BENCH_SINK_ARGS)
+	$(BIN)/python -m bench.audit $(BENCH_AUDIT_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -120,9 +120,11 @@ class TableAudit:
         suspects = Suspects(store)
         ends = partial(topic.ends, self._windows.partitions)
         side = ElasticSide(self._client, self._requests, self._index, subject.topic_id, self._windows, ends=ends)
-        with self._timed("search_s"), side:
-            self._settle(topic, expected, side, settled)
-            self._search(expected, side, suspects)
+        with side:
+            with self._timed("read_s"):
+                self._settle(topic, expected, side, settled)
+            with self._timed("search_s"):
+                self._search(expected, side, suspects)
         wanted = Wanted(subject.topic_id, subject.shape)
         if context.deep:
             scan = Scan(self._client, self._requests, self._index.name)
@@ -157,7 +159,7 @@ class TableAudit:
         try:
             yield
         finally:
-            self._took_s[name] = round(time.monotonic() - started, 3)
+            self._took_s[name] = round(self._took_s.get(name, 0) + time.monotonic() - started, 3)
 
     def _check_topic(self) -> None:
         """What was found about a topic that was made anew meanwhile is about nothing, also if it was nothing."""

@@ -133,15 +133,19 @@ def _text(runs: list[Run], scanned_s: float) -> str:
         "judge s",
         "audit s",
         "process s",
+        "CPU s",
         "peak MB",
         "how",
     ]
     rows = [
         [run.name, f"{run.found:,}", str(run.searches), f"{run.search_s:.2f}", f"{run.read_s:.2f}",
-         f"{run.judge_s:.2f}", f"{run.audit_s:.2f}", f"{run.whole_s:.2f}", f"{run.peak_bytes >> 20}", run.axes]
+         f"{run.judge_s:.2f}", f"{run.audit_s:.2f}", f"{run.whole_s:.2f}", f"{run.cpu_s:.2f}",
+         f"{run.peak_bytes >> 20}", run.axes]
         for run in runs
     ]  # fmt: skip
-    return text_table(head, [*rows, ["helpers.scan joined with the keys", *[""] * 5, f"{scanned_s:.2f}", "", "", ""]])
+    return text_table(
+        head, [*rows, ["helpers.scan joined with the keys", *[""] * 5, f"{scanned_s:.2f}", "", "", "", ""]]
+    )
 
 
 if __name__ == "__main__":

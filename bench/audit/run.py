@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.meter import cost
+from bench.meter import Cost, cost
 
 _LOOK_S = 0.02
 
@@ -31,6 +31,7 @@ class Run:
     judge_s: float
     audit_s: float
     whole_s: float
+    cpu_s: float
     peak_bytes: int
     axes: str
 
@@ -52,11 +53,12 @@ def audit(config: Path, name: str, wanted: int) -> Run:
     command = [sys.executable, "-m", "tidemark", "audit", "run", "--config", str(config), "--json"]
     began = time.monotonic()
     environment = os.environ | {"XDG_STATE_HOME": str(config.parent / "state")}
-    out, peak_bytes = config.with_name("report.json"), 0
+    out, seen = config.with_name("report.json"), Cost(cpu_s=0, peak_bytes=0)
     with out.open("wb") as stream, subprocess.Popen(command, stdout=stream, env=environment) as process:
         while process.poll() is None:
             with suppress(OSError):  # it has just ended
-                peak_bytes = max(peak_bytes, cost(process.pid).peak_bytes)
+                now = cost(process.pid)
+                seen = Cost(cpu_s=max(seen.cpu_s, now.cpu_s), peak_bytes=max(seen.peak_bytes, now.peak_bytes))
             time.sleep(_LOOK_S)
     whole_s = time.monotonic() - began
     if process.returncode not in (0, 4):
@@ -65,10 +67,10 @@ def audit(config: Path, name: str, wanted: int) -> Run:
     found = sum(report["counts"].values())
     if found != wanted:
         raise BenchError(f"{name}: the audit found {found} documents, {wanted} are wrong")
-    return _run(name, report, found, whole_s, peak_bytes)
+    return _run(name, report, found, whole_s, seen)
 
 
-def _run(name: str, report: dict[str, Any], found: int, whole_s: float, peak_bytes: int) -> Run:
+def _run(name: str, report: dict[str, Any], found: int, whole_s: float, seen: Cost) -> Run:
     took, levels = report["cost"], report["search"]
     return Run(
         name=name,
@@ -80,6 +82,7 @@ def _run(name: str, report: dict[str, Any], found: int, whole_s: float, peak_byt
         judge_s=took["judge_s"],
         audit_s=took["seconds"],
         whole_s=whole_s,
-        peak_bytes=peak_bytes,
+        cpu_s=seen.cpu_s,
+        peak_bytes=seen.peak_bytes,
         axes=" ".join(f"{level['axis']}:{level['requests']}" for level in levels),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from auditor import proven
+from auditor.audit import new_id
 from auditor.since import since
 from schemas.errors import UsageError
 from schemas.report import AuditReport, AuditStatus, TableReport, Window
@@ -25,6 +26,13 @@ def test_what_people_write() -> None:
     for wrong in ("", "yesterday", "0:", "0:1,x", "0:1,2026-11-21T03:00", "-5h"):
         with pytest.raises(UsageError):
             since(wrong)
+
+
+def test_ids_sort_as_the_audits_began() -> None:
+    moments = [NOW.replace(microsecond=microsecond) for microsecond in (0, 9, 10, 255, 99_999, 999_999)]
+    ids = [new_id(moment) for moment in moments]
+    assert ids == sorted(ids)
+    assert {len(id_) for id_ in ids} == {22}
 
 
 def report(low: int, high: int, *, asked: str = "", status: AuditStatus = AuditStatus.CLEAN, index: str = "i1",
