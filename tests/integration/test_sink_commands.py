@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from events import ORDERS
 from ops.checks import Severity
 from ops.settings import Settings
 from rebuilding import rebuilt
@@ -114,27 +115,34 @@ def test_apply_makes_what_can_be_made_in_place(world: World, tmp_path: Path) -> 
 
 
 def test_a_configuration_that_the_index_cannot_take_stops_its_table_until_it_is_built_anew(world: World) -> None:
-    world.source.table()
+    shop = Column(name="shop", type=ColumnType.VARCHAR)
+    world.source.table(columns=(shop, *ORDERS), primary_key=("shop", "id"))
     world.source.table("shop.other")
     sink = world.sink()
-    world.put({"id": 1, "note": "x"})
+    world.put(*({"shop": f"s{n % 3}", "id": n, "note": "in" if n % 2 else "out"} for n in range(20)))
     world.await_equal()
     sink.stop("sink")
-    world.source.publish({"id": 2, "note": "a-b c"})
-    world.source.transact(lambda: world.source.delete({"id": 1}, event=False))
-    again = world.sink(ready=False, sink={"tables": {"shop.orders": NOT_IN_PLACE}})
-    until(lambda: "note.analyzer: has the default, needs whitespace" in reason(again), "the difference is told")
+    world.source.publish({"shop": "s0", "id": 100, "note": "a-b c"})
+    world.source.transact(lambda: world.source.delete({"shop": "s1", "id": 1}, event=False))
+    other = {"filter": [{"column": "note", "op": "!=", "value": "out"}], "routing": ["shop"]}
+    again = world.sink(ready=False, sink={"tables": {"shop.orders": {**NOT_IN_PLACE, **other}}})
+    until(lambda: "_routing: has by id, needs by shop" in reason(again), "the difference is told")
     world.put({"id": 1, "note": "goes on"}, table="shop.other")
     world.await_equal("shop.other")
-    assert set(world.documents()) == {"1"}
-    assert plan(again)["state"] == "conflict"
+    assert len(world.documents()) == 20
+    stuck = plan(again)
+    assert (stuck["state"], stuck["outdated"]) == ("conflict", True)
     done = rebuilt(again.config, "shop.orders")
     assert done.code == 0, done.said
-    world.rows["shop.orders"] = {"2": {"id": 2, "note": "a-b c"}}
+    kept = {name: row for name, row in world.rows["shop.orders"].items() if row["note"] == "in"}
+    kept.pop('["s1",1]')
+    world.rows["shop.orders"] = {**kept, '["s0",100]': {"shop": "s0", "id": 100, "note": "a-b c"}}
     world.await_equal()
-    assert world.client.count(index=world.alias(), query={"term": {"note": "a-b"}})["count"] == 1
+    found = world.client.search(index=world.alias(), query={"term": {"note": "a-b"}}, routing="s0")["hits"]["hits"]
+    assert [(hit["_id"], hit["_routing"]) for hit in found] == [('["s0",100]', "s0")]
     until(lambda: ready(again), "ready again")
-    assert plan(again)["state"] == "current"
+    mended = plan(again)
+    assert (mended["state"], mended["outdated"]) == ("current", False)
 
 
 @pytest.mark.parametrize(
