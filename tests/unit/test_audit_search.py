@@ -3,79 +3,16 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor import search as pure
-from auditor.elastic_side import RANGES_A_REQUEST
-from auditor.search import EXACT_KEYS, KEY, OFFSET, Axis, Dirty, Limits, Range, Total, search
+from auditor.search import EXACT_KEYS, KEY, Axis, Dirty, Limits, Range, Total, search
 from schemas.document import fingerprint
-
-
-class Doc(NamedTuple):
-    key: str
-    offset: int
-    fp: int
-
-
-def edge(axis: Axis, doc: Doc) -> int | bytes:
-    return doc.offset if axis == OFFSET else doc.key.encode()
-
-
-class Model:
-    """What is expected and what is there, in both orders. `rounds`: axis and ranges of each."""
-
-    def __init__(self, expected: Sequence[Doc], indexed: Sequence[Doc]) -> None:
-        self.wanted = {axis: sorted(expected, key=lambda doc: edge(axis, doc)) for axis in (OFFSET, KEY)}
-        self.there = {axis: sorted(indexed, key=lambda doc: edge(axis, doc)) for axis in (OFFSET, KEY)}
-        self.edges = {axis: [edge(axis, doc) for doc in docs] for axis, docs in self.there.items()}
-        self.rounds: list[tuple[Axis, int]] = []
-
-    @property
-    def root(self) -> Range:
-        return Range(0, 0, len(self.wanted[KEY]))
-
-    def expected(self, axis: Axis, ranges: Sequence[Range]) -> list[Total]:
-        return [total(self.wanted[axis][part.low : part.high]) for part in ranges]
-
-    def indexed(self, axis: Axis, ranges: Sequence[Range]) -> list[Total]:
-        self.rounds.append((axis, len(ranges)))
-        return [total(self.inside(axis, part)) for part in ranges]
-
-    def inside(self, axis: Axis, part: Range) -> list[Doc]:
-        def at(rank: int) -> int:
-            return bisect_left(self.edges[axis], edge(axis, self.wanted[axis][rank]))  # type: ignore[arg-type,type-var]
-
-        low = 0 if part.low == 0 else at(part.low)
-        return self.there[axis][low : len(self.there[axis]) if part.high == self.root.high else at(part.high)]
-
-    def differing(self, limits: Limits) -> set[str]:
-        """What listing the dirty ranges shows."""
-        found: set[str] = set()
-        for dirty in search(self, [self.root], limits):
-            docs = self.inside(dirty.axis, dirty.range)
-            assert dirty.empty == (not docs)
-            wrong = set(self.wanted[dirty.axis][dirty.range.low : dirty.range.high]) ^ set(docs)
-            assert wrong or dirty.scan, "a range was called dirty for nothing"
-            found |= {doc.key for doc in wrong}
-        return found
-
-    def brute(self) -> set[str]:
-        return {doc.key for doc in set(self.wanted[KEY]) ^ set(self.there[KEY])}
-
-    @property
-    def requests(self) -> int:
-        return sum(-(-ranges // (RANGES_A_REQUEST if axis == OFFSET else 256)) for axis, ranges in self.rounds)
-
-
-def total(docs: Sequence[Doc]) -> Total:
-    return Total(len(docs), sum(doc.fp for doc in docs))
-
+from search_model import Doc, Model
 
 texts = st.text(st.characters(codec="utf-8"), max_size=4)
 limits = st.builds(Limits, leaf_keys=st.integers(1, 3), buckets=st.integers(1, 40), fan_out=st.integers(2, 9))

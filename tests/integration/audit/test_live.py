@@ -6,11 +6,14 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from auditing import World, found
-from schemas.report import AuditStatus
+from auditor.elastic_side import ElasticSide
+from auditor.sink_side import Settled, SinkSide
+from schemas.report import AuditReport, AuditStatus
 
 pytestmark = pytest.mark.stack
 
@@ -68,3 +71,74 @@ def test_no_false_alarm_and_nothing_missed(make_world: MakeWorld, seed: int) -> 
             assert found(world.audit()) == {"missing": ["s0007", "s0500"], "stale": ["s0100"]}
     world.sync()
     assert found(world.audit()) == {"missing": ["s0007", "s0500"], "stale": ["s0100"]}
+
+
+@pytest.fixture
+def at_the_refresh(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Do something between the wait for the sink and the point in time, once."""
+
+    def arrange(act: Callable[[], object]) -> None:
+        enter = ElasticSide.__enter__
+
+        def patched(side: ElasticSide) -> ElasticSide:
+            monkeypatch.setattr(ElasticSide, "__enter__", enter)
+            act()
+            return enter(side)
+
+        monkeypatch.setattr(ElasticSide, "__enter__", patched)
+
+    return arrange
+
+
+def searches(report: AuditReport) -> int:
+    return sum(level.requests for level in report.tables[0].search)
+
+
+def test_keys_that_are_written_cost_no_request(
+    make_world: MakeWorld, at_the_refresh: Callable[[Callable[[], object]], None]
+) -> None:
+    world = make_world()
+    keys = [f"k{number:04}" for number in range(2000)]
+    world.put(*keys)
+    world.sync()
+    world.remove("k0003")
+    quiet = world.audit()
+    assert found(quiet) == {"missing": ["k0003"]}
+    moving = random.Random(1).sample(keys[10:], 600)
+
+    def write() -> None:
+        world.put(*moving[:400], text="rewritten")
+        world.drop(*moving[400:])
+        world._bulk(world.rows[world.synced :][::2])  # every other one is applied, and no offset is committed
+
+    at_the_refresh(write)
+    live = world.audit()
+    assert found(live) == {"missing": ["k0003"]}
+    [table] = live.tables
+    assert (table.unsettled, table.keys) == (600, 1400)
+    assert searches(live) <= searches(quiet)
+    world.sync()
+    after = world.audit()
+    assert (found(after), after.tables[0].unsettled) == ({"missing": ["k0003"]}, 0)
+
+
+def test_what_the_sink_wrote_while_the_audit_read_is_audited(
+    make_world: MakeWorld, at_the_refresh: Callable[[Callable[[], object]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watermark moves up to the sink's position: a change that was lost since the audit began is found."""
+    world = make_world()
+    world.put(*map(str, range(50)))
+    world.sync()
+    wait = SinkSide.wait
+
+    def patched(sink: SinkSide, *arguments: Any) -> Settled:
+        world.put("1", "2", "new", text="since")
+        world.sync(skip=lambda row: row.text in ("2", "new") and row.after is not None and row.after["text"] == "since")
+        return wait(sink, *arguments)
+
+    monkeypatch.setattr(SinkSide, "wait", patched)
+    at_the_refresh(lambda: world.put("4", text="not settled"))
+    report = world.audit()
+    assert found(report) == {"missing": ["new"], "stale": ["2"]}
+    [table] = report.tables
+    assert (table.keys, table.unsettled, table.lagging) == (50, 1, 0)
