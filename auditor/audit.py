@@ -51,7 +51,7 @@ def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
         finished=datetime.now(UTC),
         tables=tables,
     )
-    _count(report)
+    count(report)
     return report
 
 
@@ -137,7 +137,8 @@ def verdict(tables: Iterable[TableReport]) -> tuple[AuditStatus, str]:
     return AuditStatus.CLEAN, ""
 
 
-def _count(report: AuditReport) -> None:
+def count(report: AuditReport) -> None:
+    """Into the metrics."""
     for table in report.tables:
         metrics.AUDIT_KEYS.labels(table.table).inc(table.keys)
         for kind in FindingClass:

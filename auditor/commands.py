@@ -22,7 +22,7 @@ from ops.duration import seconds
 from ops.log import configure
 from ops.settings import Settings
 from schemas.errors import UsageError
-from schemas.report import AuditStatus
+from schemas.report import Against, AuditStatus
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(report_command.report)
@@ -41,6 +41,9 @@ def run(
         str | None, typer.Option("--since", help="Only what was published since: 2h, a time, clean, or 0:1200,1:900.")
     ] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read every document too: versions and fields.")] = False,
+    against: Annotated[
+        Against, typer.Option("--against", help="The index with its topic or with mysql; the topic with the binlog.")
+    ] = Against.TOPIC,
     every: Annotated[str | None, typer.Option("--every", help="Run as a service: 30s, 15m, 1h, 1d.")] = None,
     with_repair: Annotated[bool, typer.Option("--repair", help="Then repair what was found; a dry run.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="With --repair: write.")] = False,
@@ -48,10 +51,20 @@ def run(
     """Prove that the index holds what the topics say. Exit code 0 clean, 4 findings, 8 inconclusive."""
     if apply and not with_repair:
         raise UsageError("--apply is for --repair", hint="Write `tidemark audit run --repair --apply`.")
+    if against is not Against.TOPIC and (with_repair or deep or partitions is not None or since is not None):
+        raise UsageError("--repair, --deep, --partitions and --since are for an audit against the topic")
     settings = load(config).settings
     only = None if partitions is None else numbers(partitions)
     begin = None if since is None else parsed_since(since)
-    one = Round(tables=tables or (), partitions=only, deep=deep, since=begin, with_repair=with_repair, apply=apply)
+    one = Round(
+        tables=tables or (),
+        partitions=only,
+        deep=deep,
+        since=begin,
+        against=against,
+        with_repair=with_repair,
+        apply=apply,
+    )
 
     def once(context: Context) -> Done:
         done = one.once(context, Outputs(context, output=output, html=html))

@@ -71,7 +71,7 @@ def _example(finding: Finding) -> Text:
     return Text.assemble(
         "  ",
         (clean(finding.document), "cyan"),
-        f"  should be: {words.should(finding.expected)}; is: {words.holds(finding.found)}{words.differing(finding)}",
+        f"  should be: {words.should(finding)}; is: {words.holds(finding)}{words.differing(finding)}",
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from auditor import proven, shelf
+from auditor.against import against_binlog, against_mysql
 from auditor.audit import audit, new_id, red
 from auditor.lock import locked
 from auditor.outputs import Outputs
@@ -15,7 +16,7 @@ from auditor.repair import repair
 from auditor.run_context import Context
 from auditor.since import Since
 from schemas.errors import TidemarkError
-from schemas.report import AuditReport, AuditStatus
+from schemas.report import Against, AuditReport, AuditStatus
 
 
 class Done(NamedTuple):
@@ -38,6 +39,7 @@ class Round:
     partitions: frozenset[int] | None = None
     deep: bool = False
     since: Since | None = None
+    against: Against = Against.TOPIC
     with_repair: bool = False
     apply: bool = False
 
@@ -50,7 +52,7 @@ class Round:
         context = replace(context, partitions=self.partitions, deep=self.deep, since=self.since)
         with locked(context.settings.source.name):
             try:
-                report = audit(context, self.tables)
+                report = self._audit(context)
             except Exception as error:
                 _fail(context, outputs, started, error)
                 raise
@@ -58,6 +60,11 @@ class Round:
             proven.note(report)
             report, refused = self._repair(context, report)
             return Done(report, refused, outputs.deliver(report))
+
+    def _audit(self, context: Context) -> AuditReport:
+        if self.against is Against.MYSQL:
+            return against_mysql(context, self.tables)
+        return against_binlog(context, self.tables) if self.against is Against.BINLOG else audit(context, self.tables)
 
     def _repair(self, context: Context, report: AuditReport) -> tuple[AuditReport, TidemarkError | None]:
         if not self.with_repair or not red(report):

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from auditor.findings import RED
 from ops.log import clean
-from schemas.report import AuditReport, AuditStatus, Expected, Finding, FindingClass, Found, TableReport
+from schemas.report import Against, AuditReport, AuditStatus, Finding, FindingClass, TableReport
 
 MEANING = {
     FindingClass.MISSING: "a row whose document is not there",
@@ -22,6 +22,11 @@ MEANING = {
     FindingClass.DUPLICATE: "a row change that is in the topic more than once",
     FindingClass.DEAD_LETTERED: "explained: Elasticsearch refused the row's last change",
 }
+_OF_BINLOG = {
+    FindingClass.UNPUBLISHED: "in the topic",
+    FindingClass.UNLOGGED: "in the binlog",
+    FindingClass.DUPLICATE: "once in the topic",
+}
 REPAIRABLE = (
     FindingClass.MISSING,
     FindingClass.ORPHAN,
@@ -31,15 +36,32 @@ REPAIRABLE = (
 )
 
 
+_HEADLINES = {
+    Against.TOPIC: (
+        "{keys:,} documents are as the topics say",
+        "{wrong:,} documents are wrong, of {keys:,} that should be there",
+    ),
+    Against.MYSQL: (
+        "the documents of {keys:,} rows are as MySQL says",
+        "{wrong:,} documents are wrong, beside {keys:,} rows in MySQL",
+    ),
+    Against.BINLOG: (
+        "{keys:,} row changes of the binlog are in the topics, each of them once",
+        "{wrong:,} row changes are on one side only, or twice, of {keys:,} in the binlog",
+    ),
+}
+
+
 def headline(report: AuditReport) -> str:
     """The verdict in one line."""
     wrong = sum(count for table in report.tables for kind, count in table.counts.items() if kind in RED)
     keys = sum(table.keys for table in report.tables)
-    return {
-        AuditStatus.CLEAN: f"CLEAN: {keys:,} documents are as the topics say",
-        AuditStatus.FINDINGS: f"FINDINGS: {wrong:,} documents are wrong, of {keys:,} that should be there",
-        AuditStatus.INCONCLUSIVE: f"INCONCLUSIVE: {clean(report.reason)}",
-    }[report.status]
+    if report.status is AuditStatus.INCONCLUSIVE:
+        return f"INCONCLUSIVE: {clean(report.reason)}"
+    clean_, findings = _HEADLINES[report.against]
+    if report.status is AuditStatus.CLEAN:
+        return f"CLEAN: {clean_.format(keys=keys)}"
+    return f"FINDINGS: {findings.format(keys=keys, wrong=wrong)}"
 
 
 def about(report: AuditReport) -> str:
@@ -63,18 +85,27 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ends)
 
 
-def should(expected: Expected | None) -> str:
+def should(finding: Finding) -> str:
     """What should be there."""
+    if finding.class_ in _OF_BINLOG:
+        return _OF_BINLOG[finding.class_]
+    expected = finding.expected
     if expected is None:
-        return "absent (the topic knows nothing of it)"
+        wanted = finding.class_ in (FindingClass.MISSING, FindingClass.CONTENT)
+        return "as its row in MySQL" if wanted else "absent (nobody knows anything of it)"
     at = f"partition {expected.partition} offset {expected.offset}, committed {moment(expected.commit_ts_ms)}"
     if expected.op in ("d", "t"):
         return f"absent since {at}"
     return f"the change at {at}"
 
 
-def holds(found: Found | None) -> str:
+def holds(finding: Finding) -> str:
     """What is there."""
+    found, change = finding.found, finding.change
+    if change is not None:
+        at = f" (partition {finding.expected.partition} offset {finding.expected.offset})" if finding.expected else ""
+        gtid = f"{change.gtid} at " if change.gtid else ""
+        return f"the change `{change.op}` of {gtid}{change.file}:{change.pos} row {change.row}{at}"
     if found is None:
         return "absent"
     if found.offset is None:
@@ -104,7 +135,11 @@ def size(count: float) -> str:
 def advice(report: AuditReport) -> Iterator[str]:
     """What to do next."""
     found = {kind for table in report.tables for kind, count in table.counts.items() if count}
-    if report.repair is None and found & set(REPAIRABLE):
+    if report.against is Against.MYSQL and found & set(REPAIRABLE):
+        yield "`tidemark audit run` finds what the topic can mend; a change of a row sends the rest of them again"
+    if report.against is Against.BINLOG and found:
+        yield "keep binlog and topic as they are, and find out what cdc did then: its log names the transactions"
+    if report.against is Against.TOPIC and report.repair is None and found & set(REPAIRABLE):
         yield "`tidemark audit repair` shows what a repair would write, `--apply` writes it"
     if FindingClass.FOREIGN in found:
         yield "foreign documents are never touched: find out who writes to the index, then delete them by hand"

@@ -12,6 +12,7 @@ import pytest
 
 from auditing import World, found
 from auditor.elastic_side import ElasticSide
+from auditor.requests import Requests
 from auditor.sink_side import Settled, SinkSide
 from schemas.report import AuditReport, AuditStatus
 
@@ -52,6 +53,55 @@ def living(world: World, keys: list[str], seed: int) -> Iterator[None]:
     assert not thread.is_alive()
     if errors:
         raise errors[0]
+
+
+def late_sink(make_world: MakeWorld, lag_s: float) -> None:
+    """The sink follows so much later; one document is wrong."""
+    world = make_world(audit={"wait_s": lag_s + 20})
+    world.put(*(f"m{number}" for number in range(100)), "s1", "s2")
+    world.sync()
+    world.put(*(f"m{number}" for number in range(50)), text="late")
+    world.drop(*(f"m{number}" for number in range(50, 60)))
+    world.remove("s1")
+    timer = threading.Timer(lag_s, world.sync)
+    timer.start()
+    try:
+        report = world.audit()
+    finally:
+        timer.join()
+    assert (report.reason, found(report)) == ("", {"missing": ["s1"]})
+    assert report.tables[0].lag.waited_s > 0
+
+
+def test_a_sink_that_is_late(make_world: MakeWorld) -> None:
+    late_sink(make_world, 1.5)
+
+
+@pytest.mark.soak
+def test_a_sink_that_is_30_s_late(make_world: MakeWorld) -> None:
+    late_sink(make_world, 30)
+
+
+def test_a_truncate_and_a_new_epoch_in_the_middle(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world()
+    world.put(*(f"m{number}" for number in range(60)))
+    world.sync()
+    world.remove("m7")
+    real = Requests.send
+
+    def send(self: Requests, what: str, call: Callable[[], Any]) -> Any:
+        answer = real(self, what, call)
+        if what == "point in time":
+            world.barrier()
+            world._seq += 1 << 39
+            world.put("m8", "new")
+            world.sync()
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Requests, "send", send)
+        assert found(world.audit()) == {}
+    assert world.audit(deep=True).status is AuditStatus.CLEAN
 
 
 @pytest.mark.parametrize("seed", [1, 2])

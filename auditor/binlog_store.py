@@ -1,0 +1,106 @@
+"""Both sides of a comparison with the binlog, in the audit's store: a few numbers and texts a row change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from auditor.store import Store
+from schemas.report import FindingClass
+
+_COLUMNS = (
+    "tx VARCHAR, tbl VARCHAR, row INTEGER, op VARCHAR, key BLOB, file VARCHAR, pos BIGINT, partition INTEGER, "
+    '"offset" BIGINT, seq BIGINT, ts_ms BIGINT'
+)
+_TYPES = (
+    "VARCHAR", "VARCHAR", "INTEGER", "VARCHAR", "BLOB", "VARCHAR", "BIGINT", "INTEGER", "BIGINT", "BIGINT", "BIGINT"
+)  # fmt: skip
+
+# What is the same on both sides is told apart by how often it has come before: a transaction may change a row twice.
+_NUMBERED = """
+CREATE TABLE {0}_numbered AS
+SELECT *, row_number() OVER (PARTITION BY tx, tbl, row, op, key ORDER BY {1}) AS nth FROM {0}
+"""
+_DIFFERENT = """
+CREATE TABLE different AS SELECT row_number() OVER () - 1 AS n, * FROM (
+  SELECT CASE WHEN p.tx IS NULL THEN 'unpublished' WHEN p.nth > 1 AND EXISTS (
+           SELECT 1 FROM logged_numbered o WHERE o.tx = p.tx AND o.tbl = p.tbl AND o.row = p.row AND o.op = p.op
+             AND o.key = p.key) THEN 'duplicate' ELSE 'unlogged' END AS kind,
+         coalesce(p.tx, l.tx) AS tx, coalesce(p.tbl, l.tbl) AS tbl, coalesce(p.row, l.row) AS row,
+         coalesce(p.op, l.op) AS op, coalesce(p.key, l.key) AS key, coalesce(p.file, l.file) AS file,
+         coalesce(p.pos, l.pos) AS pos, p.partition, p."offset", p.seq, p.ts_ms
+  FROM logged_numbered l FULL JOIN published_numbered p
+    ON l.tx = p.tx AND l.tbl = p.tbl AND l.row = p.row AND l.op = p.op AND l.key = p.key AND l.nth = p.nth
+  WHERE l.tx IS NULL OR p.tx IS NULL)
+"""
+_CHUNK = 1000
+
+
+class Change(NamedTuple):
+    """One row change of either side; of the binlog's, `partition` to `ts_ms` are 0. `key`: the row key's text."""
+
+    transaction: str
+    table: str
+    row: int
+    op: str
+    key: str
+    file: str
+    pos: int
+    partition: int = 0
+    offset: int = 0
+    seq: int = 0
+    ts_ms: int = 0
+
+
+class Different(NamedTuple):
+    """One that the other side does not have, or not as often."""
+
+    kind: FindingClass
+    change: Change
+
+
+class BinlogStore:
+    """`logged` and `published` are filled in order, then compared."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        for name in ("logged", "published"):
+            store.run(f"CREATE TABLE {name} (n BIGINT, {_COLUMNS})")
+        self._count = 0
+
+    def add(self, side: str, changes: Sequence[Change]) -> None:
+        rows = [(self._count + n, *change[:4], change.key.encode(), *change[5:]) for n, change in enumerate(changes)]
+        self._count += len(rows)
+        self._store.insert(side, ("BIGINT", *_TYPES), list(zip(*rows, strict=True)))
+
+    def keep_only(self, table: str, first: str) -> int:
+        """Drop what the binlog holds of a table before the transaction `first`; how many are left."""
+        found = self._store.run("SELECT min(n) FROM logged WHERE tbl = $1 AND tx = $2", [table, first])
+        self._store.run("DELETE FROM logged WHERE tbl = $1 AND n < $2", [table, found[0][0] or 0])
+        return self.size(table)
+
+    def drop(self, table: str) -> int:
+        """Drop what the binlog holds of a table; how many changes that were."""
+        found = self.size(table)
+        self._store.run("DELETE FROM logged WHERE tbl = $1", [table])
+        return found
+
+    def size(self, table: str) -> int:
+        [(count,)] = self._store.run("SELECT count(*) FROM logged WHERE tbl = $1", [table])
+        return int(count)
+
+    def different(self) -> Iterator[Different]:
+        """Everything that is on one side only."""
+        self._store.run(_NUMBERED.format("logged", "n"))
+        self._store.run(_NUMBERED.format("published", "seq"))
+        self._store.run(_DIFFERENT)
+        [(count,)] = self._store.run("SELECT count(*) FROM different")
+        for start in range(0, count, _CHUNK):
+            rows = self._store.run(
+                'SELECT kind, tx, tbl, row, op, key, file, pos, partition, "offset", seq, ts_ms FROM different '
+                "WHERE n >= $1 AND n < $2 ORDER BY n",
+                [start, start + _CHUNK],
+            )
+            for kind, tx, table, row, op, key, file, pos, *place in rows:
+                change = Change(tx, table, row, op, key.decode(), file, pos, *(number or 0 for number in place))
+                yield Different(FindingClass(kind), change)

@@ -1,0 +1,77 @@
+"""One connection to MySQL, and where its binlog ends."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
+
+from auditor.run_context import Context
+from ops import mysql
+from schemas.errors import InconclusiveError
+
+_SESSION = "SET time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES'"
+_NUMBER = re.compile(r"\d+$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """The end of the binlog at a moment: everything that a SELECT before it has shown lies below.
+
+    A row can be seen before `@@gtid_executed` has its transaction, but never before the binlog has it.
+    """
+
+    server_uuid: str
+    file: str
+    pos: int
+    gtid_set: str
+
+    def reached(self, file: str, pos: int) -> bool:
+        """True if a place of the same server's binlog is at the mark, or past it."""
+        return (_number(file), pos) >= (_number(self.file), self.pos)
+
+
+class MysqlServer:
+    """The source. Times are shown in UTC."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._where = context.settings.source.where
+        self._connection = mysql.connect(context.settings.source, init_command=_SESSION)
+        self._version = str(self.ask("SELECT VERSION()")[0][0])
+        self.mariadb = "mariadb" in self._version.lower()
+
+    def ask(self, sql: str, args: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a statement. Raises one of our errors."""
+        self._context.pulse()
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql, args)
+                return list(cursor.fetchall())
+        except (pymysql.Error, OSError) as error:
+            raise mysql.translate(error, self._where) from error
+
+    def mark(self) -> Mark:
+        """Where the binlog ends now."""
+        # SHOW MASTER STATUS is gone since 8.4; its successor came with 8.2.
+        modern = not self.mariadb and tuple(map(int, re.findall(r"\d+", self._version)[:2])) >= (8, 2)
+        rows = self.ask("SHOW BINARY LOG STATUS" if modern else "SHOW MASTER STATUS")
+        if not rows:
+            raise InconclusiveError("MySQL writes no binlog, so nobody can say what has reached the index")
+        uuid = "" if self.mariadb else str(self.ask("SELECT @@server_uuid")[0][0])
+        executed = "" if self.mariadb else str(rows[0][4])
+        return Mark(server_uuid=uuid, file=str(rows[0][0]), pos=int(rows[0][1]), gtid_set=executed)
+
+    def files(self) -> list[str]:
+        """The binlog's files, oldest first."""
+        return [str(row[0]) for row in self.ask("SHOW BINARY LOGS")]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _number(file: str) -> int:
+    found = _NUMBER.search(file)
+    return int(found[0]) if found else 0

@@ -1,0 +1,124 @@
+"""A table as MySQL shows it: its columns, its key, its rows in chunks or by key. Values are rendered by SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from auditor import mysql_key
+from auditor.digest import canonical
+from auditor.mysql_server import MysqlServer
+from auditor.mysql_types import SqlColumn
+from schemas.errors import InconclusiveError
+from schemas.key import document_id, kafka_key, key_text
+
+_FIRST = 100
+_CHUNK = 1000
+_CHUNK_BYTES = 4 << 20
+
+_COLUMNS = (
+    "SELECT column_name, data_type, column_type, character_set_name FROM information_schema.columns "
+    "WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position"
+)
+_KEY = (
+    "SELECT column_name FROM information_schema.statistics "
+    "WHERE table_schema = %s AND table_name = %s AND index_name = 'PRIMARY' ORDER BY seq_in_index"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlRow:
+    """`values`: column -> value as a document should have it; `raw`: column -> base64 of text in odd character sets."""
+
+    id: str
+    key: str
+    values: dict[str, Any]
+    raw: dict[str, str | None]
+
+
+class MysqlTable:
+    """One table. `captured`: the columns that events have."""
+
+    def __init__(self, server: MysqlServer, db: str, name: str, captured: Sequence[str]) -> None:
+        self._server = server
+        self._db = db
+        self._name = name
+        self.layout = self.columns()
+        keys = [name for (name,) in self._server.ask(_KEY, (db, name))]
+        self.shown = [column for column in self.layout if column.name in captured]
+        by_name = {column.name: column for column in self.layout}
+        self.key = [by_name[name] for name in keys]
+        if not self.key or not {column.name for column in self.key} <= set(captured):
+            raise InconclusiveError(f"table {db}.{name} is not there any more, or has no primary key")
+        self._selected = self._select()
+
+    def columns(self) -> list[SqlColumn]:
+        """The columns as they are now."""
+        return [
+            SqlColumn(name=name, kind=kind.lower(), full=full.lower(), charset=(charset or "").lower())
+            for name, kind, full, charset in self._server.ask(_COLUMNS, (self._db, self._name))
+        ]
+
+    def _select(self) -> str:
+        values = [column.select(mariadb=self._server.mariadb) for column in self.shown]
+        raw = [raw for column in self.shown if (raw := column.raw()) is not None]
+        cursors = [mysql_key.cursor(column) for column in self.key]
+        table = ".".join("`" + name.replace("`", "``") + "`" for name in (self._db, self._name))
+        return f"SELECT {', '.join([*values, *raw, *cursors])} FROM {table}"  # noqa: S608  quoted above
+
+    def chunks(self) -> Iterator[list[SqlRow]]:
+        """All rows in the order of the key, each chunk as it is when it is read."""
+        size, at = _FIRST, None
+        order = ", ".join(column.quoted for column in self.key)
+        while True:
+            where = f" WHERE {mysql_key.beyond(self.key, at)}" if at else ""
+            rows = self._server.ask(f"{self._selected}{where} ORDER BY {order} LIMIT {size}")
+            made = [self._row(row) for row in rows]
+            if made:
+                yield made
+            if len(rows) < size:
+                return
+            at = rows[-1][-len(self.key) :]
+            weight = sum(len(canonical(row.values)) for row in made) // len(made) + 1
+            size = max(1, min(_CHUNK, size * 4, _CHUNK_BYTES // weight))
+
+    def by_keys(self, keys: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, SqlRow]:
+        """The rows of these keys, given as (`_id`, its values), by `_id`; a collation's other equals are left out."""
+        wanted = {id_: condition for id_, values in keys if (condition := mysql_key.equals(self.key, values))}
+        if not wanted:
+            return {}
+        rows = self._server.ask(f"{self._selected} WHERE ({') OR ('.join(wanted.values())})")
+        return {row.id: row for row in map(self._row, rows) if row.id in wanted}
+
+    def _row(self, cells: Sequence[Any]) -> SqlRow:
+        values = {column.name: column.value(cell) for column, cell in zip(self.shown, cells, strict=False)}
+        odd = [column.name for column in self.shown if column.raw() is not None]
+        raw = dict(zip(odd, cells[len(values) :], strict=False))
+        text = key_text(kafka_key({column.name: values[column.name] for column in self.key}))
+        return SqlRow(id=document_id(text), key=text, values=values, raw=raw)
+
+    def key_values(self, key: str) -> list[Any] | None:
+        """The values of a key's text; None if it is no key of this table."""
+        if len(self.key) > 1:
+            try:
+                found = orjson.loads(key)
+            except ValueError:
+                return None
+            return found if isinstance(found, list) and len(found) == len(self.key) else None
+        if self.key[0].kind in ("bit", "set"):
+            try:
+                return [orjson.loads(key)]
+            except ValueError:
+                return None
+        return [float(key)] if self.key[0].kind in ("float", "double") and _is_number(key) else [key]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,182 @@
+"""The binlog beside the topics: what cdc published is what MySQL committed, and what is not so is named."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from auditor.against import against_binlog
+from auditor.audit import find_subjects
+from auditor.cdc_side import CdcSide
+from auditor.run_context import Context
+from ops.config import load
+from runner import Pipeline, until
+from schemas.report import AuditReport, AuditStatus
+from servers import Kafka, Mysql
+
+pytestmark = pytest.mark.stack
+
+Records = list[tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]]]]
+
+
+def said(report: AuditReport) -> list[tuple[str, str]]:
+    return sorted((finding.class_.value, finding.document) for finding in report.findings())
+
+
+def change(cursor: Any) -> None:
+    """Transactions of several tables, of many rows, with changed keys, of a row that is changed twice."""
+    cursor.execute("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50))")
+    cursor.execute("CREATE TABLE s (a VARCHAR(20), b BIGINT UNSIGNED, v JSON, PRIMARY KEY (a, b))")
+    cursor.execute("CREATE TABLE odd (a BINARY(3) PRIMARY KEY, v DECIMAL(9,2))")
+    cursor.execute("CREATE TABLE silent (id INT PRIMARY KEY)")
+    cursor.execute("INSERT INTO t VALUES " + ", ".join(f"({n}, 'x')" for n in range(500)))
+    for n in range(40):
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE t SET v = %s WHERE id BETWEEN %s AND %s", (str(n), n, n + 9))
+        cursor.execute("INSERT INTO s VALUES (%s, %s, '{}')", (f"é{n}", 2**64 - 1 - n))
+        cursor.execute("UPDATE s SET v = '[1]' WHERE a = %s", (f"é{n}",))
+        cursor.execute("UPDATE s SET v = '[2]' WHERE a = %s", (f"é{n}",))
+        cursor.execute("INSERT INTO odd VALUES (%s, 1)", (bytes([0, n, 0]),))
+        cursor.execute("COMMIT")
+    cursor.execute("UPDATE t SET id = id + 1000 WHERE id < 20 ORDER BY id DESC")
+    cursor.execute("DELETE FROM t WHERE id BETWEEN 100 AND 120")
+    cursor.execute("DELETE FROM odd")
+    cursor.execute("BEGIN")
+    cursor.execute("INSERT INTO t VALUES (99999, 'never')")
+    cursor.execute("ROLLBACK")
+
+
+class Copy:
+    """The topics of a source once more, under another source's name: some records left out, some more than once."""
+
+    def __init__(self, kafka: Kafka, source: str, name: str) -> None:
+        self.where = {"bootstrap.servers": kafka.bootstrap_servers}
+        self.source, self.name = source, name
+        self.admin = AdminClient(self.where)
+        self.topics = {
+            topic: len(about.partitions)
+            for topic, about in self.admin.list_topics(timeout=10).topics.items()
+            if topic.startswith(f"{source}.")
+        }
+        config = {"cleanup.policy": "compact", "min.compaction.lag.ms": "86400000"}
+        made = [NewTopic(self.renamed(topic), count, 1, config=config) for topic, count in self.topics.items()]
+        for future in self.admin.create_topics(made).values():
+            future.result(15)
+
+    def renamed(self, topic: str) -> str:
+        return self.name + topic.removeprefix(self.source)
+
+    def read(self) -> Records:
+        reader = Consumer({**self.where, "group.id": "copy", "isolation.level": "read_committed",
+                           "auto.offset.reset": "earliest"})  # fmt: skip
+        found: Records = []
+        for topic, count in self.topics.items():
+            for number in range(count):
+                reader.assign([TopicPartition(topic, number, 0)])
+                end = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
+                while reader.position([TopicPartition(topic, number)])[0].offset < end and end:
+                    message = reader.poll(1)
+                    if message is None:
+                        break  # markers alone are left
+                    headers = list(message.headers() or [])
+                    found.append((topic, number, message.key(), message.value(), headers))
+        reader.close()
+        return found
+
+    def write(self, records: Records) -> None:
+        writer = Producer(self.where)
+        for topic, number, key, value, headers in records:
+            text = value
+            if topic.endswith(".__schema") and b'"topic"' in (value or b""):
+                text = json.dumps({**json.loads(value), "topic": self.renamed(json.loads(value)["topic"])}).encode()
+            writer.produce(self.renamed(topic), text, key=key, partition=number, headers=headers)
+        writer.flush(30)
+
+    def close(self) -> None:
+        for future in self.admin.delete_topics([self.renamed(topic) for topic in self.topics]).values():
+            future.result(15)
+
+
+def harm(records: Records, database: str, rng: random.Random) -> tuple[Records, list[tuple[str, str]]]:
+    """Some left out, some twice, some of a transaction that never was; and what is to be said of it."""
+    rows = [n for n, (topic, _, _, value, headers) in enumerate(records)
+            if value and topic.endswith((".t", ".s")) and not headers]  # fmt: skip
+    chosen = rng.sample(rows, 30)
+    skipped, twice, invented = set(chosen[:10]), chosen[10:20], chosen[20:]
+    made = [record for number, record in enumerate(records) if number not in skipped]
+    made += [records[number] for number in twice]
+    for number in invented:
+        topic, part, key, value, headers = records[number]
+        event = json.loads(value or b"")
+        event["source"]["gtid"] = event["source"]["gtid"].rpartition(":")[0] + ":999999999"
+        made.append((topic, part, key, json.dumps(event).encode(), headers))
+    expected = [("unpublished", number) for number in skipped]
+    expected += [("duplicate", number) for number in twice] + [("unlogged", number) for number in invented]
+    return made, sorted((kind, document(records[number], database)) for kind, number in expected)
+
+
+def document(record: Any, database: str) -> str:
+    topic, _, key, _, _ = record
+    values = list(json.loads(key).values())
+    text = str(values[0]) if len(values) == 1 else json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+    return f"{database}.{topic.rpartition('.')[2]}/{text}"
+
+
+def test_nothing_skipped_nothing_twice(
+    make_pipeline: Callable[..., Pipeline], mysql: Mysql, kafka: Kafka, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = {"cdc": {"tables": [f"{database}.*"], "allow_empty": True}, "audit": {"wait_s": 60}}
+    pipeline = make_pipeline("logged", **sections)
+    context = Context(settings=load(pipeline.config).settings)
+    cursor = mysql.connect(database=database).cursor()
+    cursor.execute("FLUSH BINARY LOGS")  # other tests write what this comparison cannot read
+    pipeline.start("cdc")
+    change(cursor)
+    until(lambda: len(find_subjects(context)) == 3, "the tables' layouts")
+    report = against_binlog(context)
+    assert (report.reason, said(report)) == ("", [])
+    assert report.status is AuditStatus.CLEAN
+    keys = {table.table.rpartition(".")[2]: table.keys for table in report.tables}
+    assert keys == {"t": 500 + 40 * 10 + 20 + 21, "s": 120, "odd": 80}  # of `silent` cdc knows nothing yet
+
+    copy = Copy(kafka, pipeline.name, f"{pipeline.name}_copy")
+    try:
+        records = copy.read()
+        made, expected = harm(records, database, random.Random(7))
+        copy.write(made)
+        settings = context.settings
+        other = settings.model_copy(update={"source": settings.source.model_copy(update={"name": copy.name})})
+        monkeypatch.setattr(CdcSide, "wait", lambda *_: None)
+        report = against_binlog(Context(settings=other))
+        assert (report.reason, said(report)) == ("", expected)
+        [finding, *_] = [one for one in report.findings() if one.class_.value == "unpublished"]
+        assert finding.change is not None
+        assert finding.change.gtid
+    finally:
+        copy.close()
+    cursor.connection.close()
+
+
+def test_what_cannot_be_read_is_inconclusive(
+    make_pipeline: Callable[..., Pipeline], mysql: Mysql, database: str, native: str
+) -> None:
+    pipeline = make_pipeline("compressed", cdc={"tables": [f"{database}.*"], "allow_empty": True}, audit={"wait_s": 60})
+    context = Context(settings=load(pipeline.config).settings)
+    cursor = mysql.connect(database=database).cursor()
+    cursor.execute("FLUSH BINARY LOGS")
+    pipeline.start("cdc")
+    cursor.execute("CREATE TABLE t (id INT PRIMARY KEY)")
+    cursor.execute("INSERT INTO t VALUES (1)")
+    cursor.execute("SET SESSION binlog_transaction_compression = ON")
+    cursor.execute("INSERT INTO t VALUES (2)")
+    until(lambda: find_subjects(context), "the table's layout")
+    report = against_binlog(context)
+    assert report.status is AuditStatus.INCONCLUSIVE
+    assert "compressed transaction" in report.reason
+    cursor.connection.close()

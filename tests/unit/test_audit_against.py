@@ -1,0 +1,129 @@
+"""The pure parts of audits against MySQL and the binlog: values, keys in SQL, what is on one side only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from auditor import mysql_key
+from auditor.binlog_store import BinlogStore, Change
+from auditor.differences import differences
+from auditor.digest import digest
+from auditor.mysql_server import Mark
+from auditor.mysql_types import SqlColumn, shortest32
+from auditor.store import Store
+
+
+def column(kind: str, full: str = "", charset: str = "utf8mb4") -> SqlColumn:
+    return SqlColumn(name="a`b", kind=kind, full=full or kind, charset=charset)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "found", "same"),
+    [
+        ("int", 1, 1, True),
+        ("int", 1, "1", False),
+        ("int", 1, True, False),
+        ("bit", True, 1, False),
+        ("int", 0, None, False),
+        ("int", None, None, True),
+        ("float", 3.14159, 3.14159, True),
+        ("float", 3.14159, 3.1415901, True),
+        ("float", 3.14159, 3.1416, False),
+        ("float", 0.0, "x", False),
+        ("double", 1e16, 10**16, True),
+        ("double", 0.1, 0.10000001, False),
+        ("json", {"a": [1, 2.0]}, {"a": [1, 2.0]}, True),
+        ("json", {"a": 1}, {"a": 1.0}, False),
+        ("json", {"a": 1}, {"a": True}, False),
+        ("json", [10**20], [1e20], True),
+        ("json", [1], [1, None], False),
+        ("point", {"srid": 0, "wkt": "POINT(1 2)"}, {"srid": 0, "wkt": "POINT (1 2)"}, True),
+        ("point", {"srid": 0, "wkt": "POINT(1 2)"}, {"srid": 4326, "wkt": "POINT (1 2)"}, False),
+        ("point", {"srid": 0, "wkt": "POINT(1 2)"}, "POINT (1 2)", False),
+        ("vector", [0.1, 2.0], [0.1, 2], True),
+        ("vector", [0.1, 2.0], [0.1], False),
+        ("varchar", "a", "A", False),
+        ("set", ["a"], ["a"], True),
+    ],
+)
+def test_values(kind: str, expected: Any, found: Any, same: bool) -> None:
+    assert column(kind).same(expected, found) is same
+
+
+def test_shortest_numbers() -> None:
+    assert [shortest32(value) for value in (0.10000000149011612, 16777216.0, 1.401298464324817e-45, 0.0)] == [
+        0.1, 16777216.0, 1e-45, 0.0
+    ]  # fmt: skip
+
+
+def test_keys_in_sql() -> None:
+    columns = [column("varchar", charset="latin1"), column("int")]
+    assert mysql_key.beyond(columns, ["E9", "7"]) == (
+        "`a``b` >= _latin1 X'E9' AND ((`a``b` > _latin1 X'E9') OR (`a``b` = _latin1 X'E9' AND `a``b` > 7))"
+    )
+    assert mysql_key.equals(columns, ["'; DROP", 7]) == "`a``b` = _utf8mb4 X'273b2044524f50' AND `a``b` = 7"
+    assert mysql_key.equals([column("binary")], ["/wA="]) == "`a``b` = X'ff00'"
+    assert mysql_key.equals([column("datetime")], ["2026-11-21T10:00:00.25"]) == "`a``b` = '2026-11-21 10:00:00.25'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("int", "1 OR 1=1"),
+        ("int", "x"),
+        ("binary", "?"),
+        ("date", "' OR '1"),
+        ("varchar", 5),
+        ("float", "x"),
+        ("set", 5),
+    ],
+)
+def test_what_can_be_no_key(kind: str, value: Any) -> None:
+    assert mysql_key.equals([column(kind)], [value]) is None
+
+
+def test_a_key_of_other_columns() -> None:
+    assert mysql_key.equals([column("int"), column("int")], [1]) is None
+
+
+def test_places_are_compared_by_the_files_number() -> None:
+    mark = Mark(server_uuid="", file="bin.000010", pos=100, gtid_set="")
+    places = [("bin.000010", 100), ("bin.000010", 99), ("bin.000009", 500), ("bin.1000000", 4)]
+    assert [mark.reached(*place) for place in places] == [True, False, False, True]
+
+
+def test_contents_are_equal_or_not() -> None:
+    one = {"a": 1, "b": [1.0, None], "_cdc": {"seq": 5, "rev": 0}}
+    assert digest(one) == digest({"_cdc": {"rev": 9, "seq": 5}, "b": [1.0, None], "a": 1})
+    for other in ({"a": 1.0}, {"a": True}, {"a": "1"}, {"b": [1, None]}, {"c": None}, {"_cdc": {"seq": 6, "rev": 0}}):
+        assert digest({**one, **other}) != digest(one)
+    assert digest({"a": 10**30, "b": "\ud800"}) != digest({"a": 10**30, "b": "\ud801"})
+    said = differences(one, {**one, "a": 2, "_cdc": {"seq": 6, "rev": 7}})
+    assert [(d.field, d.expected, d.found) for d in said] == [("a", "1", "2"), ("_cdc.seq", "5", "6")]
+
+
+def logged(transaction: str, key: str, row: int = 0, op: str = "c", table: str = "s.t") -> Change:
+    return Change(transaction, table, row, op, key, "bin.1", 4)
+
+
+def published(transaction: str, key: str, seq: int, row: int = 0, op: str = "c") -> Change:
+    return logged(transaction, key, row, op)._replace(seq=seq, partition=1, offset=seq)
+
+
+def test_changes_on_one_side() -> None:
+    with Store(64 << 20) as store:
+        sides = BinlogStore(store)
+        sides.add("logged", [logged("g:1", "before")])
+        sides.add("logged", [logged("g:2", "a"), logged("g:2", "b"), logged("g:2", "b"), logged("g:3", "a", op="d")])
+        sides.add("logged", [logged("g:2", "x", table="s.other")])
+        both = [published("g:2", "a", 1), published("g:2", "b", 2), published("g:2", "b", 3)]
+        sides.add("published", [*both, published("g:2", "a", 4), published("g:3", "a", 5), published("g:9", "a", 6)])
+        assert sides.keep_only("s.t", "g:2") == 4
+        assert sides.drop("s.other") == 1
+        found = {(one.kind.value, one.change.transaction, one.change.key, one.change.op) for one in sides.different()}
+    assert found == {
+        ("duplicate", "g:2", "a", "c"), ("unpublished", "g:3", "a", "d"), ("unlogged", "g:3", "a", "c"),
+        ("unlogged", "g:9", "a", "c"),
+    }  # fmt: skip
