@@ -72,7 +72,7 @@ def test_a_delete_that_is_gone_altogether_stops_the_sink(compacted: World) -> No
     sink = compacted.sink(ready=False)
     assert compacted.ended(sink) == ExitCode.POSITION_LOST, oldest_ms
     assert "deletes older than 4 s may be gone" in sink.log("sink")
-    assert "--delete-offsets" in sink.log("sink")
+    assert "tidemark sink rebuild shop.orders" in sink.log("sink")
 
 
 def youngest_unread(world: World) -> Any:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from fault_proxy import FaultProxy
 from runner import Pipeline, until
+from servers import Elastic, Servers
 from sink.definition import GC_DELETES
+from sink_cli import sink_command
 from sink_world import World, ready, status
+from stack.elasticsearch import ElasticsearchServer
 
 pytestmark = pytest.mark.stack
 
@@ -79,3 +85,40 @@ def test_a_sink_that_lost_its_partitions_sends_nothing_when_it_wakes_up(world: W
         assert b'"late"' not in bytes(proxy.up.kept or b"")
         world.await_equal()
         assert heir.stop("sink") == 0
+
+
+@pytest.fixture
+def restartable(servers: Servers, tmp_path: Path, unique: str) -> Iterator[tuple[World, ElasticsearchServer]]:
+    server = ElasticsearchServer(tmp_path / "elasticsearch")
+    server.start()
+    world = World(replace(servers, elastic=Elastic(url=server.url)), tmp_path, unique)
+    yield world, server
+    world.close()
+    server.stop()
+
+
+@pytest.mark.soak
+def test_an_older_event_is_read_again_after_elasticsearch_was_killed(
+    restartable: tuple[World, ElasticsearchServer],
+) -> None:
+    """The index takes it, since it has forgotten the delete; the delete is read again too."""
+    world, server = restartable
+    world.source.table()
+    slow = {"max_batch_events": 1}
+    world.put({"id": 1, "note": "x"}, {"id": 2, "note": "x"})
+    world.delete({"id": 1})
+    sink = world.sink(sink=slow)
+    world.await_equal()
+    assert sink.stop("sink") == 0
+    world.pipeline = None
+    world.client.indices.flush(index=world.alias(), force=True)
+    server.kill()
+    server.start()
+    sink_command(sink, "rewind", "--to-offset", "0")
+    again = world.sink(sink=slow)
+    world.await_equal()
+    assert set(world.documents()) == {"2"}
+    index = world.client.indices.stats(index=world.alias())["_all"]["primaries"]["indexing"]
+    assert index["index_total"] == 1  # the deleted one was taken, and deleted again
+    assert index["delete_total"] >= 1
+    assert again.stop("sink") == 0

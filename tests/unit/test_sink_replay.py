@@ -13,8 +13,10 @@ import pytest
 from fake_elastic import FakeCluster
 from ops.settings import Settings
 from schemas.deadletter import DeadLetter, Standing
+from schemas.errors import UnreachableError
 from schemas.event import SEQ_HEADER
 from schemas.key import BARRIER_KEY
+from schemas.shape import PLAIN, Rules, Shape
 from sink.case import Case, Ending
 from sink.index import Index
 from sink.letterbox import Numbered, Wanted
@@ -22,7 +24,7 @@ from sink.replay_part import PartReplay
 from sink_kit import BASE, part_of, raw_key
 
 INDEX = Index(alias="shop.shop.orders", name="shop.shop.orders.000001", version=1)
-SETTINGS = Settings.model_validate({"source": {"name": "shop"}, "service": {"start_timeout_s": 5}})
+SETTINGS = Settings.model_validate({"source": {"name": "shop"}, "service": {"start_timeout_s": 0.5}})
 
 
 class Record:
@@ -107,12 +109,14 @@ def case_of(offset: int, key: str = "k", **more: Any) -> Case:
     return Case(Numbered(offset, letter(offset, key, **more)))
 
 
-def replay(log: Log, cluster: FakeCluster, *cases: Case, apply: bool = True) -> None:
+def replay(log: Log, cluster: FakeCluster, *cases: Case, apply: bool = True, shape: Shape = PLAIN) -> None:
     desk: Any = SimpleNamespace(
         settings=SETTINGS, client=cluster.bulk(), indices=SimpleNamespace(verify=lambda _alias: None), letterbox=log,
         reader=log.reader,
     )  # fmt: skip
-    PartReplay(desk, part_of(), INDEX, cases, low=log.low).run(apply=apply)
+    part = part_of()
+    part.shape = shape
+    PartReplay(desk, part, INDEX, cases, low=log.low).run(apply=apply)
 
 
 def nothing(_log: Log) -> None:
@@ -208,6 +212,25 @@ def test_nothing_is_sent_again_on_the_strength_of_an_old_look() -> None:
     replay(log, cluster, case, other)
     assert cluster.requests == [["other"]]
     assert (case.ending, other.ending) == (Ending.OVERTAKEN, Ending.INDEXED)
+
+
+def test_a_cluster_that_does_not_answer_leaves_the_letters() -> None:
+    log, cluster = Log(), FakeCluster()
+    log.put("k")
+    cluster.request_rule = lambda _body: (503, "")
+    with pytest.raises(UnreachableError, match="503"):
+        replay(log, cluster, case_of(0))
+    assert not log.dropped
+
+
+def test_a_document_that_cannot_be_made_is_refused_again() -> None:
+    log, cluster = Log(), FakeCluster()
+    log.put("k")
+    case = case_of(0)
+    replay(log, cluster, case, shape=Shape(Rules(transform="json:loads")))  # which wants a text
+    assert case.ending is Ending.REFUSED
+    assert "json:loads" in case.reason
+    assert not log.dropped
 
 
 def test_refused_again_newer_there_too_large_and_a_version_not_followed() -> None:
