@@ -16,13 +16,14 @@ from auditor.queries import Query
 from auditor.requests import Requests
 from auditor.search import KEY, Total
 from auditor.window import Windows
-from schemas.errors import PartialAnswerError
+from schemas.errors import PartialAnswerError, UnsafeError
 
 FILTERS_A_REQUEST = 256  # every document is tried against every filter
 RANGES_A_REQUEST = 16_000  # well below search.max_buckets
-_KEEP_ALIVE = "5m"
+_KEEP_ALIVE = "15m"  # longer than it takes to fold a large topic
 _PAGE = 10_000  # index.max_result_window
 _CLAUSES = 256
+_FEWEST_RANGES = 250
 _ORDER = [{"_shard_doc": "asc"}]
 # Thousands of buckets: without this their keys, and their bounds as numbers and as texts, would be most of an answer.
 _SUMS = ["pit_id", "took", "timed_out", "_shards", "aggregations.**.doc_count", "aggregations.**.value"]
@@ -53,6 +54,7 @@ class ElasticSide:
         self._pit = ""
         self._pace = Pace()
         self._took_s = 0.0
+        self._most_ranges = RANGES_A_REQUEST
         self._without: Query | None = None
         self._read_ends = ends
         self.ends: Mapping[int, int] = {}
@@ -88,7 +90,8 @@ class ElasticSide:
         The first request counts the documents too that are in no range: foreign, beyond.
         """
         found: list[Total] = []
-        for start, end in self._pace.cut(sizes, FILTERS_A_REQUEST if bounds[0].axis == KEY else RANGES_A_REQUEST):
+        most = min(self._most_ranges, FILTERS_A_REQUEST if bounds[0].axis == KEY else RANGES_A_REQUEST)
+        for start, end in self._pace.cut(sizes, most):
             ranges = bounds[start:end]
             found += self._sums(ranges) if self.foreign_count is not None else self._first_sums(ranges)
             self._pace.took(sum(sizes[start:end]), self._took_s, busy=self._requests.refused())
@@ -97,7 +100,14 @@ class ElasticSide:
     def _sums(self, ranges: Sequence[Bounds]) -> list[Total]:
         wanted = queries.covering(ranges, _CLAUSES)
         query = queries.in_ranges(wanted, self._topic_id, self._windows, without=self._without)
-        answer = self._search(size=0, query=query, aggs=queries.sums(ranges, self._windows), filter_path=_SUMS)
+        try:
+            answer = self._search(size=0, query=query, aggs=queries.sums(ranges, self._windows), filter_path=_SUMS)
+        except UnsafeError:
+            # Clusters can be set to take fewer buckets or clauses than they do by default.
+            if len(ranges) <= _FEWEST_RANGES:
+                raise
+            self._most_ranges = half = len(ranges) // 2
+            return self._sums(ranges[:half]) + self._sums(ranges[half:])
         return queries.read_sums(ranges, answer["aggregations"])
 
     def _first_sums(self, ranges: Sequence[Bounds]) -> list[Total]:

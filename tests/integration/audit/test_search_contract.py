@@ -21,6 +21,7 @@ from auditor.store import Store
 from auditor.topic import Topic
 from auditor.window import windows
 from schemas.document import fingerprint
+from schemas.errors import UnsafeError
 from search_model import Doc, Model
 
 pytestmark = pytest.mark.stack
@@ -132,3 +133,35 @@ def test_what_is_left_out_is_neither_counted_nor_listed(world: World, sides: Sid
         ]
     listed = {doc.key for doc in sides.side.listed(sides.axis(KEY).bounds(roots))}
     assert listed == {doc.key for model in both for doc in model.there[KEY]} - set(left_out)
+
+
+def test_a_cluster_that_takes_fewer_ranges_gets_fewer(
+    world: World, sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = models(world, sides)
+    asked(sides, OFFSET, [model.root for model in both])
+    monkeypatch.setattr("auditor.elastic_side._FEWEST_RANGES", 4)
+    search, sizes = sides.side._search, []
+
+    def strict(**body: Any) -> Any:
+        parts = body["aggs"].values()
+        sizes.append(sum(len(part["aggs"]["ranges"]["range"]["ranges"]) for part in parts))
+        if sizes[-1] > 20:
+            raise UnsafeError("Elasticsearch says 400: search_phase_execution_exception")
+        return search(**body)
+
+    monkeypatch.setattr(sides.side, "_search", strict)
+    ranges = [Range(model.root.partition, n, n + 1) for model in both for n in range(model.root.low, model.root.high)]
+    wanted = [
+        total
+        for model in both
+        for total in model.indexed(OFFSET, [p for p in ranges if p.partition == model.root.partition])
+    ]
+    assert asked(sides, OFFSET, ranges) == wanted
+    before = len(sizes)
+    assert asked(sides, OFFSET, ranges) == wanted
+    assert max(sizes[before:]) <= 20  # it is remembered
+    monkeypatch.setattr("auditor.elastic_side._FEWEST_RANGES", 40)
+    monkeypatch.setattr(sides.side, "_most_ranges", 1000)
+    with pytest.raises(UnsafeError):
+        asked(sides, OFFSET, ranges)
