@@ -27,6 +27,8 @@ _OF_BINLOG = {
     FindingClass.UNLOGGED: "in the binlog",
     FindingClass.DUPLICATE: "once in the topic",
 }
+_FIELDS = 3  # whose values are told
+_VALUE = 40
 REPAIRABLE = (
     FindingClass.MISSING,
     FindingClass.ORPHAN,
@@ -115,8 +117,14 @@ def holds(finding: Finding) -> str:
 
 def differing(finding: Finding) -> str:
     """Which fields differ; empty if none were compared."""
-    fields = ", ".join(clean(one.field) for one in finding.differs)
-    return f"; differs in {fields}" if fields else ""
+    said = [f"{clean(one.field)} ({_cut(one.found)}, not {_cut(one.expected)})" for one in finding.differs[:_FIELDS]]
+    said += [clean(one.field) for one in finding.differs[_FIELDS:]]
+    return f"; differs in {', '.join(said)}" if said else ""
+
+
+def _cut(value: str | None) -> str:
+    text = "absent" if value is None else clean(value)
+    return text if len(text) <= _VALUE else f"{text[:_VALUE]}…"
 
 
 def moment(ts_ms: int) -> str:

@@ -190,3 +190,4 @@ def test_a_switched_off_fp_sum_would_miss_what_cancels_out(
     read_sums = queries.read_sums
     monkeypatch.setattr(queries, "read_sums", lambda *found: [total._replace(fp=0) for total in read_sums(*found)])
     assert found(world.audit()) == {}
+    assert found(world.audit(deep=True)) == {"missing": ["121"], "orphan": ["120"]}  # needs no sums
