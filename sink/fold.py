@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -63,6 +64,7 @@ class _Segment:
         self._shares = shares
         self._keys = [key for share in shares for key in share.keys]
         self._offsets = [offset for share in shares for offset in share.offsets]
+        self._ends = list(itertools.accumulate(map(len, shares)))
         self._newest_ms = max(share.newest_ms for share in shares)
         self.newest: Sequence[int] = range(len(self._keys))
         self._older: dict[int, list[int]] = {}
@@ -113,11 +115,8 @@ class _Segment:
             yield Run([self._item(event) for event in (*self._older.get(place, ()), place)])
 
     def _item(self, place: int) -> Item:
-        for share in self._shares:
-            if place < len(share):
-                break
-            place -= len(share)
-        return share.item(place)
+        number = bisect_right(self._ends, place)
+        return self._shares[number].item(place - self._ends[number] + len(self._shares[number]))
 
 
 class Folded:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Message
@@ -40,6 +41,7 @@ class Share:
     lines: bytes = b""
     line_sizes: list[int] = field(default_factory=list)
     newest_ms: int = 0
+    _starts: list[int] | None = None  # of each value; known when one was asked for, which is the exception
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -69,7 +71,9 @@ class Share:
         """One record, read again."""
         size, value, headers = self.value_sizes[place], None, [(SEQ_HEADER, b"%d" % self.seqs[place])]
         if size >= 0:
-            begin = sum(before for before in self.value_sizes[:place] if before > 0)
+            if self._starts is None:
+                self._starts = list(accumulate((max(before, 0) for before in self.value_sizes), initial=0))
+            begin = self._starts[place]
             value = self.values[begin : begin + size]
         key, offset = self.keys[place], self.offsets[place]
         return item_of(self.part, offset, key, value, headers=headers, ts_ms=self.newest_ms)

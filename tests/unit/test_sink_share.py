@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.key import BARRIER_KEY
 from sink.action import Actions
 from sink.part import Item, item_in
-from sink.share import Intake, intake, lane_of
+from sink.share import Intake, intake, lane_of, share_of
 from sink_kit import BASE, part_of, raw_key
 
 LANES = 3
@@ -83,6 +84,15 @@ def test_it_reads_what_one_by_one_would(events: list[tuple[str, str]]) -> None:
             read_again = [piece.item(place) for piece in pieces for place in range(len(piece))]
             assert [_plain(item) for item in read_again] == [_plain(item) for item in mine]
             assert b"".join(piece.lines for piece in pieces) == share.lines
+
+
+def test_a_share_is_read_again_in_linear_time() -> None:
+    """Summing up sizes for every record took five seconds for so many, a quarter of one for 4,000."""
+    events: list[Any] = [event(n, f"k{n}", BASE + n) for n in range(20_000)]
+    share = share_of([item_in(part_of(), message) for message in events])
+    began = time.process_time()
+    assert [share.item(place).seq for place in range(20_000)] == share.seqs
+    assert time.process_time() - began < 2
 
 
 def _plain(item: Item) -> tuple[Any, ...]:
