@@ -65,10 +65,16 @@ def _answered(client: Elasticsearch, body: bytes, items: int, *, gzip: bool) -> 
     except ApiError as error:
         kind, reason = error_of(parsed(error.body))
         return _failure(of_request(error.meta.status, kind), error.meta.status, kind, reason)
+    return _read(response, items)
+
+
+def _read(response: ApiResponse[Any], items: int) -> Reply:
     raw = response.body
     if isinstance(raw, bytes) and all_applied(raw, items):
         return Reply(applied=True)
     found = parsed(raw)
+    if found is None:  # cut on its way, in a manner that HTTP does not show
+        return _failure(of_request(NO_ANSWER, ""), NO_ANSWER, "no_json", "")
     answers = found.get("items", ()) if isinstance(found, dict) else ()
     if len(answers) != items:
         return _failure(

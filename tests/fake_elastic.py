@@ -29,6 +29,7 @@ class FakeCluster:
         self.bodies: list[bytes] = []
         self.item_rule: ItemRule = lambda _operation, _target: None
         self.request_rule: RequestRule = lambda _body: None
+        self.spoil: Callable[[bytes], bytes] = lambda answer: answer  # what the network makes of an answer
         self.api_rule: ApiRule | None = None
         self._lock = threading.Lock()
 
@@ -68,7 +69,10 @@ class FakeCluster:
             self.bodies.append(body)
             items = self._items(body)
             errors = any("error" in result for item in items for result in item.values())
-            return _response(200, {"errors": errors, "items": items}, config)
+            return self._spoilt(_response(200, {"errors": errors, "items": items}, config))
+
+    def _spoilt(self, response: NodeApiResponse) -> NodeApiResponse:
+        return NodeApiResponse(response.meta, self.spoil(response.body))
 
     def _items(self, body: bytes) -> list[dict[str, Any]]:
         lines = iter(body.splitlines())

@@ -85,6 +85,15 @@ def test_fewer_answers_than_items_is_unknown() -> None:
     assert reply.failed.outcome is Outcome.UNKNOWN
 
 
+@pytest.mark.parametrize("raw", [b"", b'{"errors":false,"items":[{"ind', b"<html>"])
+def test_an_answer_that_was_cut_is_none(raw: bytes) -> None:
+    cluster = FakeCluster()
+    cluster.spoil = lambda _answer: raw
+    reply = send(cluster.bulk(), b'{"delete":{"_index":"i","_id":"1","version":1}}\n', 1)
+    assert reply.failed
+    assert reply.failed.outcome is Outcome.RETRY
+
+
 def test_the_bytes_are_sent_as_they_are() -> None:
     cluster = FakeCluster()
     body = b'{"index":{"_index":"i","_id":"1","version":1}}\n{"a":1.0, "b":"\\u00e9"}\n'
