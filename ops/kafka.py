@@ -30,6 +30,21 @@ _REFUSED = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     KafkaError._SSL,  # noqa: SLF001
 }
+# What librdkafka says of records that it cannot read. Past some of them it goes on with the next fetch by itself.
+_UNREADABLE = {
+    KafkaError._BAD_MSG: (  # noqa: SLF001
+        "a record whose checksum does not match",
+        "A disk of the broker, or the network, is damaged. Restore the topic from a replica or a backup.",
+    ),
+    KafkaError._BAD_COMPRESSION: (  # noqa: SLF001
+        "a record that cannot be decompressed",
+        "It is damaged, or more than 100 MB when decompressed: tidemark writes no such records. See who else does.",
+    ),
+    KafkaError._NOT_IMPLEMENTED: (  # noqa: SLF001
+        "a record in a form that this Kafka client does not know",
+        "tidemark writes no such records. See who else does.",
+    ),
+}
 _PROTOCOLS = "group.coordinator.rebalance.protocols"
 _SESSION = "group.consumer.session.timeout.ms"
 _UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
@@ -117,12 +132,9 @@ def translate(error: KafkaException | KafkaError, where: str) -> TidemarkError:
         return RefusedError(
             f"Kafka refuses: {cause.str()}", where=where, hint="Check [kafka] user, password_file, tls."
         )
-    if cause.code() == KafkaError._BAD_MSG:  # noqa: SLF001
-        return FormatError(
-            f"Kafka sends a record whose checksum does not match: {cause.str()}",
-            where=where,
-            hint="A disk of the broker, or the network, is damaged. Restore the topic from a replica or a backup.",
-        )
+    if cause.code() in _UNREADABLE:
+        what, hint = _UNREADABLE[cause.code()]
+        return FormatError(f"Kafka sends {what}: {cause.str()}", where=where, hint=hint)
     return UnreachableError(f"Kafka: {cause.str()}", where=where, hint="Check [kafka] bootstrap_servers.")
 
 

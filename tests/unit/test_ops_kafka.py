@@ -39,8 +39,12 @@ def test_its_errors_are_ours() -> None:
         answer(ended(KafkaError._TIMED_OUT), 1, "k")
     with pytest.raises(RefusedError):
         answer(ended(KafkaError.TOPIC_AUTHORIZATION_FAILED), 1, "k")
-    with pytest.raises(FormatError, match="checksum"):
-        answer(ended(KafkaError._BAD_MSG), 1, "k")
+
+
+@pytest.mark.parametrize("code", [KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED])
+def test_a_record_that_the_client_would_pass_over_is_no_lost_connection(code: int) -> None:
+    with pytest.raises(FormatError, match="a record"):
+        answer(ended(code), 1, "k")
 
 
 def test_what_the_caller_expects_comes_through() -> None:
