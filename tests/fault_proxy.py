@@ -26,24 +26,32 @@ _NEVER = 1 << 62
 class Line:
     """What happens to the bytes of one direction, over all connections; may be changed at any time.
 
-    `latency_s`: before each chunk; `slice_bytes`: pieces of 1 to so many bytes, 0 is as they come; `cut_in` and
-    `flip_in`: so many bytes from now the connection is cut, or one byte has all its bits turned; `flip_text`: the last
-    byte of the next such text is turned; `flips`: how many were; `kept`: if set, grows by what went through.
+    `latency_s`: before each chunk; `bytes_per_s`: no more get through, 0 is no limit; `slice_bytes`: pieces of 1 to so
+    many bytes, 0 is as they come; `cut_in` and `flip_in`: so many bytes from now the connection is cut, or one byte has
+    all its bits turned; `cut_text` and `flip_text`: that is done after, or to the last byte of, the next such text;
+    `cuts` and `flips`: how many there were; `kept`: if set, grows by what went through.
     """
 
     latency_s: float = 0.0
+    bytes_per_s: float = 0.0
     stalled: bool = False
     slice_bytes: int = 0
     cut_in: int = _NEVER
+    cut_text: bytes = b""
+    cuts: int = 0
     flip_in: int = _NEVER
     flip_text: bytes = b""
     flips: int = 0
     passed_bytes: int = 0
     kept: bytearray | None = None
     random: random.Random = field(default_factory=random.Random)
+    _free_at: float = 0.0
 
     def damaged(self, data: bytes, before: bytes) -> bytes:
         """The bytes with what is to be flipped in them; `before`: those that went just before."""
+        if self.cut_text and (found := (before + data).find(self.cut_text)) >= 0:
+            self.cut_in = max(0, found + len(self.cut_text) - len(before))
+            self.cut_text = b""
         at = self.flip_in
         self.flip_in = max(0, at - len(data)) if at < _NEVER else at
         if self.flip_text and (found := (before + data).find(self.flip_text)) >= 0:
@@ -62,9 +70,16 @@ class Line:
             yield data[:size]
             data = data[size:]
 
+    async def turn(self, size: int) -> None:
+        """Wait until so many bytes may go: all connections share the line."""
+        now = asyncio.get_running_loop().time()
+        self._free_at = max(now, self._free_at) + size / self.bytes_per_s
+        await asyncio.sleep(self._free_at - now)
+
     def take(self, piece: bytes) -> tuple[bytes, bool]:
         """What of a piece goes through, and whether the connection ends after it."""
         ends = self.cut_in <= len(piece)
+        self.cuts += ends
         piece = piece[: self.cut_in]
         self.cut_in = _NEVER if ends else self.cut_in - len(piece) * (self.cut_in < _NEVER)
         self.passed_bytes += len(piece)
@@ -161,6 +176,8 @@ class FaultProxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: Line) -> None:
         async for data in _chunks(reader, line):
             for piece in line.pieces(data):
+                if line.bytes_per_s:
+                    await line.turn(len(piece))
                 await _moving(line)
                 through, ends = line.take(piece)
                 writer.write(through)
@@ -193,6 +210,7 @@ async def _moving(line: Line) -> None:
 
 def _break(writer: asyncio.StreamWriter) -> None:
     plug = writer.get_extra_info("socket")
-    # Closed with a linger time of zero, a connection ends by RST: tcp(7), socket(7).
-    plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):  # broken already
+        # Closed with a linger time of zero, a connection ends by RST: tcp(7), socket(7).
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

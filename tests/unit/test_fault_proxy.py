@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -95,6 +96,23 @@ def test_a_cut(proxy: FaultProxy, plug: socket.socket) -> None:
     proxy.down.cut_in = 4
     plug.sendall(b"1234567")
     assert read(plug, 7) == b"1234"
+
+
+def test_a_cut_after_a_text(proxy: FaultProxy, plug: socket.socket) -> None:
+    proxy.down.cut_text = b"xyz"
+    plug.sendall(b"abxy")
+    assert read(plug, 4) == b"abxy"
+    plug.sendall(b"zzz")
+    assert read(plug, 3) == b"z"
+    assert proxy.down.cuts == 1
+
+
+def test_a_narrow_line(proxy: FaultProxy, plug: socket.socket) -> None:
+    proxy.up.bytes_per_s = 10_000
+    began = time.monotonic()
+    plug.sendall(b"x" * 3000)
+    assert read(plug, 3000) == b"x" * 3000
+    assert time.monotonic() - began > 0.29
 
 
 @pytest.mark.parametrize("how", ["a cut", "a call"])
