@@ -25,9 +25,10 @@ class Bound:
         self._rates: list[float] = []
         self._settled_for = 0
 
-    def shrink(self, sent_bytes: int) -> None:
-        """A request of this size was too much."""
-        self.bytes = max(_LEAST_BYTES, min(self.bytes, sent_bytes) // 2)
+    def shrink(self, sent_bytes: int, least_bytes: int = 0) -> None:
+        """A request of this size was too much; `least_bytes`: less than that would mend nothing."""
+        least = max(_LEAST_BYTES, min(self.bytes, least_bytes))
+        self.bytes = max(least, min(self.bytes, sent_bytes) // 2)
         self._rates.clear()
 
     def accepted(self, sent_bytes: int, took_s: float) -> None:

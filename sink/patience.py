@@ -1,7 +1,8 @@
-"""Trying again for ever, with randomized exponential waits, until the sink closes."""
+"""Trying again for ever, until the sink closes: waits grow at random while nothing gets less."""
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 
@@ -11,17 +12,25 @@ _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10
 
 
-def until_done(closing: threading.Event, attempt: Callable[[], bool]) -> bool:
-    """Call `attempt` until it returns true; false if the sink closed first. Its exceptions come through."""
-    return bool(
-        Retrying(
-            retry=retry_if_result(lambda done: not done),
-            wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
-            stop=lambda _state: closing.is_set(),
-            sleep=lambda seconds: _wait(closing, seconds),
-            retry_error_callback=lambda _state: False,
-        )(attempt)
-    )
+def until_done(closing: threading.Event, left: int, attempt: Callable[[], int]) -> None:
+    """Wait, and call `attempt`, until nothing is left or the sink closes. It returns how much is left.
+
+    When that is less than before, the next wait is as short as the first. Exceptions come through.
+    """
+    while left and not closing.wait(random.uniform(0, _FIRST_WAIT_S)):  # noqa: S311  spreads, hides nothing
+        left = _until_less(closing, attempt, left)
+
+
+def _until_less(closing: threading.Event, attempt: Callable[[], int], left: int) -> int:
+    """How much is left then."""
+    found: int = Retrying(
+        retry=retry_if_result(lambda now: now >= left),
+        wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+        stop=lambda _state: closing.is_set(),
+        sleep=lambda seconds: _wait(closing, seconds),
+        retry_error_callback=lambda _state: left,
+    )(attempt)
+    return found
 
 
 def _wait(closing: threading.Event, seconds: float) -> None:

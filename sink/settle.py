@@ -29,6 +29,7 @@ from sink.trouble import Fault, Troubles
 
 _TOO_MANY = 429
 _APPLIED = Answer(Outcome.APPLIED, 200)
+_LEAST_BUSY_BYTES = 1 << 14  # where some items were taken, less at once mends nothing
 _LEASE_WAIT_S = 2.0
 
 
@@ -67,8 +68,7 @@ class Settler:
         Raises `RefusedError`, `IndexMissingError`, `IndexForeignError`, `UnknownOutcomeError`.
         """
         runs = self._at_once(Folded(batch))
-        if any(run.owned for run in runs):
-            until_done(self._closing, lambda: self._attempt(runs))
+        until_done(self._closing, _left(runs), lambda: self._attempt(runs))
 
     # --- the usual case: one request after the other, each applied as a whole ---
 
@@ -98,10 +98,10 @@ class Settler:
 
     # --- what did not get through at once ---
 
-    def _attempt(self, runs: list[Run]) -> bool:
-        """Try all that is left; True if nothing is any more."""
+    def _attempt(self, runs: list[Run]) -> int:
+        """Try all that is left; how much still is."""
         self._guarded(lambda: self._try(runs))
-        return not any(run.events and run.owned for run in runs)
+        return _left(runs)
 
     def _guarded(self, step: Callable[[], object]) -> None:
         """Do it; what may be done again later is told only."""
@@ -169,7 +169,7 @@ class Settler:
                 self._stop_unless_passing(answer, run.current.part)
         self._refuse([(run, answer) for run, answer in judged if answer.outcome is Outcome.POISON])
         if any(answer.status == _TOO_MANY for answer in waiting):
-            self._bound.shrink(size)
+            self._bound.shrink(size, _LEAST_BUSY_BYTES)
         elif not waiting:
             self._bound.accepted(size, reply.took_s)
         if waiting:
@@ -206,6 +206,11 @@ class Settler:
 
 _DONE = (Outcome.APPLIED, Outcome.STALE)
 _FATAL = (Outcome.REFUSED, Outcome.MISSING, Outcome.UNKNOWN, Outcome.TOO_LARGE)
+
+
+def _left(runs: Iterable[Run]) -> int:
+    """Events that may still be sent, and keys that are not finished; those that are not ours any more do not count."""
+    return sum(1 + len(run.left) for run in runs if run.events and run.owned)
 
 
 def count(judged: Sequence[tuple[Run, Answer]]) -> None:

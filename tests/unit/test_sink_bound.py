@@ -38,6 +38,16 @@ def test_it_never_gets_smaller_than_something() -> None:
     assert bound.bytes == 1024
 
 
+def test_it_does_not_get_smaller_than_a_busy_cluster_asks_for() -> None:
+    bound = Bound(16_000)
+    for _ in range(40):
+        bound.shrink(100, 5_000)
+    assert bound.bytes == 5_000
+    bound.shrink(3_000)
+    bound.shrink(3_000, 5_000)
+    assert bound.bytes == 1_500
+
+
 def test_it_grows_while_that_gets_more_through() -> None:
     bound = Bound(64 * MIB)
     feed(bound, 50 * MIB, 100, overhead_s=0.1)
