@@ -20,6 +20,7 @@ TRANSIENT = frozenset(
         "already_closed_exception",
         "connect_transport_exception",
         "es_rejected_execution_exception",
+        "i_o_exception",  # no space left on the device, for one
         "illegal_index_shard_state_exception",
         "index_shard_closed_exception",
         "index_shard_not_started_exception",
@@ -36,6 +37,7 @@ TRANSIENT = frozenset(
         "shard_not_found_exception",
         "task_cancelled_exception",
         "timeout_exception",
+        "translog_exception",
     }
 )
 

@@ -24,6 +24,7 @@ ITEMS = [
     (503, "unavailable_shards_exception", Outcome.RETRY),
     (504, "x", Outcome.RETRY),
     (500, "node_closed_exception", Outcome.RETRY),
+    (500, "i_o_exception", Outcome.RETRY),
     (400, "document_parsing_exception", Outcome.POISON),
     (400, "mapper_parsing_exception", Outcome.POISON),
     (400, "strict_dynamic_mapping_exception", Outcome.POISON),
