@@ -17,6 +17,7 @@ from ops.log import logger
 from ops.settings import Settings
 from schemas.errors import OffsetsLostError, UnsafeError
 from sink import commit, hints
+from sink.freshness import Freshness
 from sink.lease import Lease
 from sink.membership import Membership
 from sink.offsets import Mark
@@ -64,12 +65,14 @@ class Group:
         self._asked: tuple[float, dict[Part, Mark]] | None = None
         self._closing = False
         self._next_note = 0.0
+        self._back = False
         self._consumer: Consumer = consumer(
             settings.kafka,
             self._group,
             group_id=self._group,
             **member.client,
             queued_max_messages_kbytes=16_384,
+            topic_metadata_refresh_interval_ms=10_000,  # how soon a classic group sees partitions that were added
             fetch_queue_backoff_ms=10,  # how long a partition rests when so much is queued; a second by default
             on_commit=self._on_commit,
         )
@@ -130,6 +133,13 @@ class Group:
     # --- the group's callbacks ---
 
     def _on_assign(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+        try:
+            self._assign(places)
+        except KafkaException as error:
+            # Out of a callback this would come as its bare `KafkaError`, which nobody catches.
+            raise translate(error, self._where) from error
+
+    def _assign(self, places: list[TopicPartition]) -> None:
         begun = [self._begin(place) for place in self._committed(places)]
         self._consumer.incremental_assign([_place(part, part.offsets.mark.offset) for part in begun])
         # A pause, and the position, may be left over from an earlier assignment.
@@ -153,8 +163,7 @@ class Group:
         target = self._targets()[place.topic]
         where = f"{place.topic}[{place.partition}]"
         if place.offset < 0:
-            low = self._consumer.get_watermark_offsets(place, timeout=_META_TIMEOUT_S)[0]
-            return self._part(target, place, Mark(low, 0), began_ms=int(time.time() * 1000))
+            return self._part(target, place, Mark(self._low(place), 0), began_ms=int(time.time() * 1000))
         found = commit.decode(place.metadata, where)
         if found.topic_id != target.topic_id:
             raise OffsetsLostError(
@@ -166,6 +175,17 @@ class Group:
         part = self._part(target, place, mark, began_ms=found.began_ms, read_ms=found.read_ms)
         part.committed = part.offsets.mark
         return part
+
+    def _low(self, place: TopicPartition) -> int:
+        """Where the log of a partition starts."""
+        try:
+            return int(self._consumer.get_watermark_offsets(place, timeout=_META_TIMEOUT_S)[0])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:  # noqa: SLF001
+                raise
+        # Brokers that assign partitions themselves may give us one that was added before our client has heard of it.
+        self._consumer.list_topics(place.topic, timeout=_META_TIMEOUT_S)
+        return int(self._consumer.get_watermark_offsets(place, timeout=_META_TIMEOUT_S)[0])
 
     def _part(self, target: Target, place: TopicPartition, start: Mark, *, began_ms: int, read_ms: int = 0) -> Part:
         return Part(
@@ -250,7 +270,7 @@ class Group:
             return
         now = time.monotonic()
         every = now >= self._next_note
-        known = {part: part.offsets.mark for part in self.parts.values() if part.committed or part.vacant}
+        known = {part: self._mark(part) for part in self.parts.values() if part.committed or part.vacant}
         marks = {part: mark for part, mark in known.items() if every or mark != part.committed}
         if not marks and self._lease.ageing:
             marks = dict(list(known.items())[:1])
@@ -262,6 +282,26 @@ class Group:
         places = [_place(part, mark.offset, part.metadata(mark)) for part, mark in marks.items()]
         self._asked = (time.monotonic(), marks)
         self._consumer.commit(offsets=places, asynchronous=True)
+
+    def _mark(self, part: Part) -> Mark:
+        return part.sound[1] if self._back else part.offsets.mark
+
+    def settled(self, alias: str) -> Callable[[], None]:
+        """What is settled now of an alias; to be called when it was seen after that to lead to our index."""
+        mine = [part for part in list(self.parts.values()) if part.alias == alias]
+        found = [(part, (part.freshness.read_ms, part.offsets.mark)) for part in mine]
+
+        def is_sound() -> None:
+            for part, sound in found:
+                part.sound = sound
+
+        return is_sound
+
+    def go_back(self) -> None:
+        """An alias leads elsewhere: what was settled since it was last seen well may have gone there. Read it again."""
+        self._back = True
+        for part in self.parts.values():
+            part.freshness = Freshness(part.sound[0])
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
         if self._asked is None:

@@ -22,13 +22,14 @@ class Part:
     `owned` turns false at once when the group takes the partition away; nothing of it is sent or committed after that.
     `wait`, if set, says whether reading may go on; meanwhile items are `held` in order. `passed`: offset of the last
     barrier that was dealt with. `floor`: every record from here on has a higher seq. `vacant`: the index was seen to
-    hold nothing of it, which is asked where there is no commit. `stale_position`: the
-    consumer's, from before it was ours; -1 if it is none. `shape` makes its documents.
+    hold nothing of it, which is asked where there is no commit. `stale_position`: the consumer's, from before it was
+    ours; -1 if it is none. `shape` makes its documents. `sound`: what could have been committed, `read_ms` and mark,
+    when the alias was last seen to lead to our index.
     """
 
     __slots__ = (
         "alias", "began_ms", "committed", "floor", "freshness", "held", "next_age_check", "number", "offsets", "owned",
-        "passed", "shape", "stale_position", "table", "topic", "topic_id", "vacant", "wait",
+        "passed", "shape", "sound", "stale_position", "table", "topic", "topic_id", "vacant", "wait",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,7 @@ class Part:
         self.alias = alias
         self.shape = shape
         self.offsets = Offsets(start)
+        self.sound = read_ms, start
         self.floor = start.seq
         self.began_ms = began_ms
         self.freshness = Freshness(read_ms)

@@ -17,7 +17,7 @@ from ops.kafka import translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import OffsetsLostError, UnreachableError
+from schemas.errors import IndexForeignError, OffsetsLostError, UnreachableError
 from sink import barrier, hints
 from sink.admission import Admission
 from sink.chores import Chores
@@ -59,7 +59,7 @@ class Sink:
         member = membership(settings)
         lease = Lease(member.lease_s)
         self._letters = DeadLetters(settings, name)
-        self._watcher = Watcher(settings, indices, self._troubles, self._fault, name, only=only)
+        self._watcher = Watcher(settings, indices, self._troubles, self._fault, name, only=only, settled=self._settled)
         self._chores = Chores(self._troubles, self._fault)
         self._bulk = raw(settings.elasticsearch, connections_per_node=settings.sink.lanes)
         self._lanes = Lanes(
@@ -100,6 +100,9 @@ class Sink:
             self._start()
             while not self._stop.requested:
                 self._round()
+        except IndexForeignError:
+            self._group.go_back()
+            raise
         except KafkaException as error:
             raise translate(error, self._settings.kafka.bootstrap_servers) from error
         finally:
@@ -170,6 +173,9 @@ class Sink:
             self._group.advance()
             self._group.commit()
             self._measure()
+
+    def _settled(self, alias: str) -> Callable[[], None]:
+        return self._group.settled(alias)
 
     def _claim(self, part: Part) -> None:
         """A partition without a commit may begin at its start only if nothing of it was indexed before."""

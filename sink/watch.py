@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import TopicPartition
@@ -29,7 +29,7 @@ _log = logger(__name__)
 
 _EVERY_S = 1.0
 _TOPICS_EVERY_S = 5.0
-_INDICES_EVERY_S = 30.0
+_INDICES_EVERY_S = 10.0
 _GONE_S = 15.0  # a broker that has just come up may not know its topics yet
 _TIMEOUT_S = 15
 
@@ -55,11 +55,20 @@ class Target:
 class Watcher:
     """A thread that keeps `targets` (topic -> Target) up to date. The first round's errors end the service.
 
-    `only`: the one table (`database.table`) to look at; all if it is empty.
+    `only`: the one table (`database.table`) to look at; all if it is empty. `settled`, of an alias, is called before it
+    is looked at, and what it gives when that was well.
     """
 
     def __init__(
-        self, settings: Settings, indices: Indices, troubles: Troubles, fault: Fault, client_id: str, *, only: str = ""
+        self,
+        settings: Settings,
+        indices: Indices,
+        troubles: Troubles,
+        fault: Fault,
+        client_id: str,
+        *,
+        only: str = "",
+        settled: Callable[[str], Callable[[], None]] = lambda _alias: lambda: None,
     ) -> None:
         self._only = only
         self._settings = settings
@@ -68,6 +77,7 @@ class Watcher:
         self._troubles = troubles
         self._fault = fault
         self._client_id = client_id
+        self._settled = settled
         self._where = settings.kafka.bootstrap_servers
         self._closing = threading.Event()
         self._wake = threading.Event()
@@ -131,7 +141,9 @@ class Watcher:
             self._looked_at_topics = now
         if now - self._looked_at_indices >= _INDICES_EVERY_S:
             for target in self.targets.values():
+                is_sound = self._settled(target.alias)
                 self._indices.verify(target.alias)
+                is_sound()
             self._looked_at_indices = now
 
     def _news(self, tables: Mapping[str, Table]) -> bool:

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 
 from events import STEP
 from runner import Pipeline, until
@@ -85,6 +85,41 @@ def test_the_index_is_deleted_while_the_sink_runs(world: World) -> None:
     assert not world.client.indices.exists(index=world.alias())
 
 
+def test_the_index_is_closed_while_the_sink_runs(world: World) -> None:
+    world.source.table()
+    sink = world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    world.client.indices.close(index=f"{world.alias()}.000001")
+    world.put({"id": 2, "note": "y"})
+    refused(world, ExitCode.UNSAFE, "index-missing", "gone or closed (400 index_closed_exception)", pipeline=sink)
+    world.client.indices.open(index=f"{world.alias()}.000001")
+    world.sink()
+    world.await_equal()
+
+
+def test_the_alias_is_turned_away_while_the_sink_runs(world: World) -> None:
+    world.source.table()
+    sink = world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    index = f"{world.alias()}.000001"
+    world.client.indices.create(index=f"{world.name}-theirs")
+    away = {"remove": {"index": index, "alias": world.alias()}}
+    world.client.indices.update_aliases(
+        actions=[away, {"add": {"index": f"{world.name}-theirs", "alias": world.alias()}}]
+    )
+    world.put({"id": 2, "note": "y"})
+    ended = sink.running("sink").process.poll
+    until(lambda: ended() is not None or world.committed() == world.ends(), "it is committed, or found out before")
+    refused(world, ExitCode.UNSAFE, "index-foreign", "was not made by tidemark", pipeline=sink)
+    assert world.committed() != world.ends()  # what was written elsewhere is read again
+    world.client.indices.delete(index=f"{world.name}-theirs")
+    world.client.indices.put_alias(index=index, name=world.alias())
+    world.sink()
+    world.await_equal()
+
+
 def test_the_group_was_deleted(world: World) -> None:
     run_once(world)
     group = f"{world.name}-sink"
@@ -132,6 +167,22 @@ def test_the_records_at_the_offset_are_gone(world: World) -> None:
     refused(world, ExitCode.POSITION_LOST, "the records at the committed offset are gone")
 
 
+def test_unread_records_are_removed_while_it_runs(world: World) -> None:
+    world.source.table(**{"cleanup.policy": "delete"})
+    sink = world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    process = sink.running("sink").process
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.3)  # what it has asked for already is answered with nothing after 0.1 s
+    world.put(*({"id": n, "note": "unread"} for n in range(100, 130)))
+    doomed = [TopicPartition(world.alias(), number, end) for number, end in world.ends().items()]
+    for future in world.source.admin.delete_records(doomed).values():
+        future.result(30)
+    process.send_signal(signal.SIGCONT)
+    refused(world, ExitCode.POSITION_LOST, "the records at the committed offset are gone", pipeline=sink)
+
+
 def test_a_record_past_the_offset_is_older_than_the_one_below(world: World) -> None:
     run_once(world)
     world.source.transact(lambda: [world.source.put({"id": n, "note": "?"}, seq=STEP) for n in range(20)])
@@ -171,6 +222,23 @@ def test_a_foreign_record(world: World) -> None:
     world.source.table()
     world.source.transact(lambda: world.source.produce(world.alias(), 0, b'{"id":1}', b'{"hello":1}'))
     refused(world, ExitCode.UNSAFE, "not a change event", "at offset 0")
+
+
+def test_a_record_that_is_a_bomb(world: World) -> None:
+    """12 KB in the topic, 120 MB when it is decompressed."""
+    world.source.table()
+    largest = 200_000_000
+    bomber = Producer(
+        {
+            "bootstrap.servers": world.servers.kafka.bootstrap_servers,
+            "compression.type": "zstd",
+            "message.max.bytes": largest,
+            "queue.buffering.max.kbytes": largest // 1000,
+        }
+    )
+    bomber.produce(world.alias(), bytes(120_000_000), key=b'{"id":1}', partition=0)
+    assert bomber.flush(60) == 0
+    refused(world, ExitCode.UNSAFE, "format", "a record that cannot be decompressed")
 
 
 def test_elasticsearch_cannot_be_reached_at_start(world: World) -> None:
