@@ -30,6 +30,7 @@ class Source:
     partitions: int = 3
     seq: int = 1 << 50
     tables: dict[str, Table] = field(default_factory=dict)
+    produced: int = 0  # records of tables
 
     def __post_init__(self) -> None:
         config = {"bootstrap.servers": self.bootstrap_servers}
@@ -141,6 +142,7 @@ class Source:
             except BufferError:
                 self.producer.poll(0.1)
             else:
+                self.produced += 1
                 return
 
     def publish(self, *rows: Mapping[str, Any], table: str = "shop.orders") -> None:

@@ -35,10 +35,20 @@ class Kafka:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elastic:
+    """`user` is empty where security is off."""
+
     url: str
+    user: str = ""
+    password: str = ""
 
     def client(self) -> Elasticsearch:
-        return Elasticsearch([self.url], request_timeout=60)
+        login = (self.user, self.password) if self.user else None
+        return Elasticsearch([self.url], request_timeout=60, basic_auth=login)
+
+    @property
+    def login(self) -> dict[str, str]:
+        """What a configuration says of it."""
+        return {"user": self.user, "password": self.password} if self.user else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +93,7 @@ def settings_tree(servers: Servers, name: str, **sections: dict[str, Any]) -> di
             "tls": "off",
         },
         "kafka": {"bootstrap_servers": servers.kafka.bootstrap_servers, "partitions": 3},
-        "elasticsearch": {"urls": [servers.elastic.url]},
+        "elasticsearch": {"urls": [servers.elastic.url], **servers.elastic.login},
         "cdc": {"heartbeat_s": 1},
         "audit": {"reports_index": ""},  # the test servers are shared
         "service": {"cdc_listen": "127.0.0.1:0", "sink_listen": "127.0.0.1:0", "audit_listen": "127.0.0.1:0"},

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import random
+import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,26 @@ class World:
         self.source.transact(lambda: [self.source.delete(row, table, **how) for row in rows])
         for row in rows:
             self.rows[table].pop(self.id(row, table), None)
+
+    def churn(self, dice: random.Random, changes: int, keys: int = 60) -> None:
+        """Upserts and deletes of a small hot set of keys, a few in each transaction."""
+        rows = self.rows.setdefault("shop.orders", {})
+        done = 0
+        while done < changes:
+            size = dice.randint(1, 20)
+
+            def some(size: int = size, done: int = done) -> None:
+                for number in range(size):
+                    row: dict[str, Any] = {"id": dice.randrange(keys), "note": f"{done + number}"}
+                    if dice.random() < 0.3:
+                        self.source.delete({"id": row["id"]})
+                        rows.pop(str(row["id"]), None)
+                    else:
+                        self.source.put(row)
+                        rows[str(row["id"])] = row
+
+            self.source.transact(some)
+            done += size
 
     def id(self, row: Mapping[str, Any], table: str = "shop.orders") -> str:
         key = kafka_key({name: row[name] for name in self.source.tables[table].primary_key})
@@ -162,6 +185,20 @@ def status(sink: Pipeline) -> dict[str, Any]:
         return {}
     finally:
         connection.close()
+    return found
+
+
+def outcomes(sink: Pipeline) -> Counter[str]:
+    """How many items of bulk requests ended how, since the sink's start; `folded` were not sent."""
+    connection = http.client.HTTPConnection(sink.listen["sink"], timeout=5)
+    try:
+        connection.request("GET", "/metrics", headers={"Host": "localhost"})
+        text = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    found: Counter[str] = Counter()
+    for outcome, number in re.findall(r'^tidemark_sink_items_total\{.*outcome="(\w+)"\} (\S+)$', text, re.MULTILINE):
+        found[outcome] += int(float(number))
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from committed import committed_values
 from ops.settings import Settings
 from runner import until
 from servers import Mysql
+from small_disk import fill, mount, mounted
 from stack.errors import ServerStartError
 from stack.kafka import KafkaServer
 
@@ -35,31 +34,13 @@ class OnSmallDisk(KafkaServer):
 
 @pytest.fixture
 def kafka(tmp_path: Path) -> Iterator[OnSmallDisk]:
-    """Needs to be root, and to be allowed to mount."""
     made = OnSmallDisk(tmp_path / "kafka")
-    made.disk.mkdir(parents=True)
-    done = mount("-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=0777", "tmpfs", made.disk)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-        subprocess.run(["umount", made.disk], check=True)
-
-
-def mount(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["mount", *words], check=False, capture_output=True, text=True)
-
-
-def fill(folder: Path) -> Path:
-    """A file that takes all the room that is left."""
-    file = folder / "filler"
-    with file.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-        while stream.write(bytes(1 << 16)):
-            pass
-    return file
+    with mounted(made.disk, _DISK_BYTES):
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
 
 
 def test_a_broker_whose_disk_is_full_and_then_read_only(

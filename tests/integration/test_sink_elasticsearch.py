@@ -1,0 +1,181 @@
+"""An Elasticsearch of our own: without room, killed, restarted, on a full disk, with a key that is revoked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from elasticsearch import Elasticsearch
+
+from runner import until
+from schemas.errors import ExitCode
+from schemas.table import Column, ColumnType
+from servers import Elastic, Servers
+from sink_load import Load
+from sink_world import World, outcomes, ready, reason
+from small_disk import mounted
+from stack import files
+from stack.elasticsearch import ElasticsearchServer
+from stack.watcher import Watcher
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+SEED = 20261121
+NARROW = {
+    "node.processors": 1,  # threads that write
+    "thread_pool.write.queue_size": 1,
+    "indexing_pressure.memory.limit": "64kb",
+    "http.max_content_length": "512kb",
+    "rest.incremental_bulk": False,
+    "resource.reload.interval.high": "500ms",  # for the files of users and roles
+    "xpack.security.enabled": True,
+    "xpack.security.enrollment.enabled": False,
+    "xpack.security.http.ssl.enabled": False,
+    "xpack.security.transport.ssl.enabled": False,
+    "xpack.security.authc.anonymous.roles": "looker",  # who asks whether it is up
+}
+# Users of files: the distribution lacks what the index of users and keys needs. A hash without a prefix is plain text.
+ROLES = """\
+looker: {cluster: [monitor]}
+writer: {cluster: [monitor], indices: [{names: ["*"], privileges: [all]}]}
+reader: {cluster: [monitor], indices: [{names: ["*"], privileges: [read, view_index_metadata]}]}
+"""
+ROOT, SINK = ("root", "root-password"), ("sink", "sink-password")
+DISK_BYTES = 96 << 20
+
+
+class NarrowNode(ElasticsearchServer):
+    """Accepts little at once, and knows users."""
+
+    def prepare(self, watcher: Watcher) -> None:
+        super().prepare(watcher)
+        self.write("roles.yml", ROLES)
+        self.write("users", "".join(f"{name}:{password}\n" for name, password in (ROOT, SINK)))
+        self.grant("writer")
+
+    def grant(self, role: str) -> None:
+        """What the sink may do."""
+        self.write("users_roles", f"superuser:{ROOT[0]}\n{role}:{SINK[0]}\n")
+
+    def write(self, name: str, text: str) -> None:
+        files.write(self.folder / "config" / name, text, mode=0o644)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NarrowNode]:
+    folder = tmp_path_factory.mktemp("narrow")
+    made = NarrowNode(folder, settings=NARROW)
+    with mounted(folder / "data", DISK_BYTES):
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+def world(node: NarrowNode, servers: Servers, tmp_path: Path, unique: str) -> Iterator[World]:
+    elastic = Elastic(url=node.url, user=ROOT[0], password=ROOT[1])
+    found = World(replace(servers, elastic=elastic), tmp_path, unique)
+    yield found
+    found.close()
+
+
+def test_requests_that_are_too_much(world: World) -> None:
+    """413 and 429 for whole requests, and 429 for the items of single shards."""
+    world.source.table()
+    dice = random.Random(SEED)
+    for first in range(0, 1000, 200):
+        world.put(*({"id": n, "note": dice.randbytes(1000).hex()} for n in range(first, first + 200)))
+    world.source.publish({"id": 5000, "note": "y" * 600_000})  # no request is small enough
+    world.put({"id": 1, "note": "newer"})
+    sink = world.sink(sink={"shards": 4})
+    world.churn(dice, 300)
+    world.await_equal(timeout_s=120)
+    found = outcomes(sink)
+    print(found, sink.log("sink"))
+    assert found["retry"] > 0
+    assert found["poison"] == 1
+    for said in ("413", "429 es_rejected_execution_exception", "items: 429 es_rejected_execution_exception"):
+        assert said in sink.log("sink")
+    assert sum(found[name] for name in ("applied", "stale", "folded", "poison")) == world.source.produced
+    assert sink.stop("sink") == 0
+
+
+def test_a_circuit_breaker(world: World) -> None:
+    world.source.table()
+    setting = "network.breaker.inflight_requests.limit"
+    world.client.cluster.put_settings(persistent={setting: "20kb"})
+    try:
+        sink = world.sink()
+        world.put(*({"id": n, "note": "x" * 1000} for n in range(300)))
+        world.await_equal()
+        assert "429 circuit_breaking_exception" in sink.log("sink")
+    finally:
+        world.client.cluster.put_settings(persistent={setting: None})
+    assert sink.stop("sink") == 0
+
+
+def test_one_request_in_which_everything_occurs(world: World) -> None:
+    columns = (Column(name="id", type=ColumnType.BIGINT), Column(name="n", type=ColumnType.BIGINT))
+    world.source.table("shop.n", columns)
+    sink = world.sink(sink={"shards": 4})
+    world.put({"id": 0, "n": 0}, table="shop.n")
+    world.await_equal("shop.n")
+    index = {"index": world.alias("shop.n"), "version_type": "external"}
+    newer = {"_cdc": {"key": "1", "seq": world.source.seq + (1 << 40), "partition": 0}, "id": 1, "n": -1}
+    world.client.index(**index, id="1", version=newer["_cdc"]["seq"], document=newer)
+    world.put(*({"id": n, "n": n} for n in range(1, 400)), table="shop.n")
+    world.rows["shop.n"]["1"] = {"id": 1, "n": -1}
+    world.source.publish({"id": 2000, "n": 2**63}, table="shop.n")
+    world.await_equal("shop.n")
+    found = outcomes(sink)
+    print(found)
+    assert (found["stale"], found["poison"]) == (1, 1)
+    assert found["retry"] > 0
+    assert found["applied"] == 399
+    assert sink.stop("sink") == 0
+
+
+def test_killed_in_the_middle_of_requests(world: World, node: NarrowNode) -> None:
+    world.source.table()
+    sink = world.sink(sink={"max_batch_events": 50, "linger_s": 0})
+    with Load(world, SEED):
+        until(lambda: outcomes(sink)["applied"] > 100, "requests")
+        node.kill()
+        until(lambda: reason(sink), "the sink waits")
+        assert not ready(sink)
+        node.start()
+        until(lambda: ready(sink), "ready again", 60)
+    world.await_equal()
+    assert sink.log("sink").count("partitions assigned") == 1
+    assert sink.stop("sink") == 0
+
+
+def test_it_refuses_its_user(world: World, node: NarrowNode) -> None:
+    """A privilege is taken away, then the user; what was not written is not committed."""
+    world.source.table()
+    world.put({"id": 1, "note": "x"})
+    login = {"user": SINK[0], "password": SINK[1]}
+    sink = world.sink(elasticsearch=login)
+    world.await_equal()
+    node.grant("reader")
+    until(lambda: "writer" not in roles(node), "the role is another")
+    world.put({"id": 2, "note": "y"})
+    assert world.ended(sink) == ExitCode.UNREACHABLE
+    assert "403 security_exception" in sink.log("sink")
+    again = world.sink(ready=False, elasticsearch={"user": SINK[0], "password": "revoked"})
+    assert world.ended(again) == ExitCode.UNREACHABLE
+    assert "Elasticsearch refuses (401)" in again.log("sink")
+    node.grant("writer")
+    until(lambda: "writer" in roles(node), "the role is back")
+    world.sink(elasticsearch=login)
+    world.await_equal()
+
+
+def roles(node: NarrowNode) -> list[str]:
+    with Elasticsearch([node.url], basic_auth=SINK) as client:
+        return list(client.security.authenticate()["roles"])

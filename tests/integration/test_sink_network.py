@@ -1,0 +1,103 @@
+"""The line between the sink and Elasticsearch is cut, goes silent, or is slow: each record ends once, none is lost."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from fault_proxy import FaultProxy
+from runner import Pipeline, until
+from sink_world import World, outcomes, ready, reason, status
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+
+SEED = 20261121
+ANSWER = b'{"errors":'  # how the answer to a bulk request begins, and no other
+
+
+@pytest.fixture
+def line(world: World) -> Iterator[FaultProxy]:
+    url = urlsplit(world.servers.elastic.url)
+    with FaultProxy(url.port or 9200, host=url.hostname or "127.0.0.1") as found:
+        yield found
+
+
+def through(line: FaultProxy, **more: Any) -> dict[str, Any]:
+    return {"urls": [f"http://127.0.0.1:{line.port}"], **more}
+
+
+def ended_once(world: World, sink: Pipeline) -> bool:
+    """What went in came out: applied, found to be there, folded or refused."""
+    found = outcomes(sink)
+    return sum(found[name] for name in ("applied", "stale", "folded", "poison")) == world.source.produced
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+def test_answers_that_are_cut(world: World, line: FaultProxy, how: Any) -> None:
+    world.source.table()
+    sink = world.sink(elasticsearch=through(line))
+    dice, line.cut = random.Random(SEED), how
+    for number in range(1, 6):
+        line.down.cut_text = ANSWER
+        world.churn(dice, 60)
+        until(lambda number=number: line.down.cuts == number, "an answer is cut")
+    world.await_equal()
+    assert "no answer ConnectionError" in sink.log("sink")
+    assert outcomes(sink)["stale"] > 0
+    assert ended_once(world, sink)
+
+
+def test_a_request_that_is_cut(world: World, line: FaultProxy) -> None:
+    world.source.table()
+    sink = world.sink(elasticsearch=through(line))
+    line.up.cut_text = b"here"
+    world.put(*({"id": n, "note": "cut here" if n == 700 else "x" * 500} for n in range(1000)))
+    world.await_equal()
+    assert line.up.cuts == 1
+    assert ended_once(world, sink)
+
+
+def test_applied_and_never_answered(world: World, line: FaultProxy) -> None:
+    world.source.table()
+    sink = world.sink(elasticsearch=through(line, request_timeout_s=2))
+    line.cut, line.down.cut_text = "stall", ANSWER
+    world.put(*({"id": n, "note": "x"} for n in range(100)))
+    world.delete({"id": 7})
+    until(lambda: "no answer ConnectionTimeout" in reason(sink), "the sink gives up waiting")
+    assert world.documents()
+    assert not ready(sink)
+    line.stall(stalled=False)
+    world.await_equal()
+    until(lambda: ready(sink), "ready again")
+    assert outcomes(sink)["stale"] > 0
+    assert ended_once(world, sink)
+
+
+@pytest.mark.parametrize("for_s", [0, pytest.param(600, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("protocol", ["consumer", pytest.param("classic", marks=pytest.mark.soak)])
+def test_an_elasticsearch_that_is_slow(world: World, line: FaultProxy, protocol: str, for_s: float) -> None:
+    """3 s of latency and 50 KB/s. The member is heard of all the time, and hands over when another one comes."""
+    world.source.table()
+    group = {"group_protocol": protocol, "queue_bytes": "1MiB"}
+    sink = world.sink(elasticsearch=through(line), sink=group)
+    line.down.latency_s, line.up.bytes_per_s, line.down.bytes_per_s = 3, 50_000, 50_000
+    for first in range(0, 2000, 100):
+        world.put(*({"id": n, "note": random.Random(n).randbytes(600).hex()} for n in range(first, first + 100)))
+    until(lambda: status(sink)["details"]["full"], "nothing more is read")
+    members = world.members()
+    time.sleep(for_s)  # the fault lasts
+    assert status(sink)["details"]["partitions"] == 3
+    assert world.members() == members
+    said = sink.log("sink")
+    assert (said.count("partitions assigned"), said.count("partitions l")) == (1, 0)
+    other = world.sink(sink=group)
+    until(lambda: status(other)["details"]["partitions"] > 0, "the slow one hands over", 60)
+    line.down.latency_s = line.up.bytes_per_s = line.down.bytes_per_s = 0
+    world.await_equal(timeout_s=120)
+    assert "partitions lost" not in sink.log("sink")
+    assert sink.stop("sink") == 0
