@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
+import msgspec
 from confluent_kafka import Message
 
 from auditor.columns import Columns
@@ -16,36 +16,39 @@ from schemas.document import fingerprint_of
 from schemas.key import BARRIER_KEY, key_text
 from schemas.shape import PLAIN, Shape
 
-_WIDE_BYTES = 1500  # from here on it pays to parse the end of an event only
-_HEAD = b'{"before":'
-_SOURCE = b',"source":{'
-_NO_ROW = b'"after":null'
-_BRACE = ord("}")
-_UPSERTS = {"c": ord("c"), "u": ord("u"), "r": ord("r")}
+_OPS = {"c": ord("c"), "u": ord("u"), "r": ord("r")}
 _DELETE = ord("d")
 
 
+class _Source(msgspec.Struct, gc=False):
+    seq: int
+    ts_ms: int
+
+
+class _Row(msgspec.Struct, gc=False):
+    """None of its columns is of interest."""
+
+
+class _Event(msgspec.Struct, gc=False):
+    """The rest of an event is passed over, and no object is made of it."""
+
+    op: str
+    after: _Row | None
+    source: _Source
+
+
+_decode = msgspec.json.Decoder(_Event).decode
 Glance = tuple[int, int, int]  # op as a number, a delete's for whatever leaves no row; seq; commit time in ms
 
 
 def glance(value: bytes) -> Glance | None:
     """Read an event; None if it is not of the shape that row changes have."""
     try:
-        if len(value) < _WIDE_BYTES:
-            event = orjson.loads(value)
-            gone = event["after"] is None
-        else:
-            at = value.rfind(_SOURCE)
-            gone = value.endswith(_NO_ROW, 0, at)
-            if at < 0 or not (gone or value[at - 1] == _BRACE) or not value.startswith(_HEAD):
-                return None
-            # This parses only if braces balance from there on, so it is the event's own `source`, not one in a row.
-            event = orjson.loads(b"{" + value[at + 1 :])
-        source = event["source"]
-        seq, ts_ms, op = source["seq"], source["ts_ms"], _DELETE if gone else _UPSERTS[event["op"]]
-    except (ValueError, KeyError, TypeError):
+        event = _decode(value)
+        op = _DELETE if event.after is None else _OPS[event.op]
+    except (ValueError, KeyError):  # msgspec's errors are ValueErrors
         return None
-    return (op, seq, ts_ms) if type(seq) is type(ts_ms) is int else None
+    return op, event.source.seq, event.source.ts_ms
 
 
 class KeyTexts:

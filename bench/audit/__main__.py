@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.audit.run import Run, audit, configure
-from bench.audit.scan import scan
+from bench.audit.scan import Scanned, scan
 from bench.audit.world import World
 from bench.elastic import elastic
 from bench.machine import machine
@@ -37,7 +37,7 @@ def main() -> int:
         sys.stderr.flush()
 
     runs: list[Run] = []
-    scanned_s = 0.0
+    scanned = Scanned(0, 0, 0)
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as name:
         folder = Path(name)
         with servers(folder, say) as found, elastic(folder, say) as node:
@@ -49,11 +49,16 @@ def main() -> int:
                 for run in _cases(world, config, options):
                     say(f"{run}")
                     runs.append(run)
-                scanned_s, _ = scan(found.kafka, world.table.topic, node.url, world.index.name, len(world.rows))
+                scanned = scan(found.kafka, world.table.topic, node.url, world.index.name, world.written)
             finally:
                 world.close()
-    text = _text(runs, scanned_s)
-    report = {"machine": machine(), "rows": options.rows, "runs": [asdict(run) for run in runs], "scan_s": scanned_s}
+    text = _text(runs, scanned)
+    report = {
+        "machine": machine(),
+        "rows": options.rows,
+        "runs": [asdict(run) for run in runs],
+        "scan": scanned._asdict(),
+    }
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(f"{machine()}; {options.rows:,} keys\n\n{text}\n")
     return 0
@@ -123,7 +128,7 @@ def _write(world: World, per_s: int, spared: int, stop: threading.Event, errors:
         errors.append(error)
 
 
-def _text(runs: list[Run], scanned_s: float) -> str:
+def _text(runs: list[Run], scanned: Scanned) -> str:
     head = [
         "case",
         "found",
@@ -143,9 +148,9 @@ def _text(runs: list[Run], scanned_s: float) -> str:
          f"{run.peak_bytes >> 20}", run.axes]
         for run in runs
     ]  # fmt: skip
-    return text_table(
-        head, [*rows, ["helpers.scan joined with the keys", *[""] * 5, f"{scanned_s:.2f}", "", "", "", ""]]
-    )
+    scan_row = ["helpers.scan joined with the keys", f"{scanned.wrong:,}", "", f"{scanned.scan_s:.2f}",
+                f"{scanned.read_s:.2f}", "", f"{scanned.read_s + scanned.scan_s:.2f}", "", "", "", ""]  # fmt: skip
+    return text_table(head, [*rows, scan_row])
 
 
 if __name__ == "__main__":

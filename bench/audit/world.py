@@ -39,7 +39,7 @@ class Placed(NamedTuple):
 
 
 class World:
-    """One source with one table. `rows`: number -> its last event."""
+    """One source with one table. `rows`: number -> its last event; `written`: how many events there are."""
 
     def __init__(self, kafka: str, elastic: Elastic, source: str) -> None:
         self._kafka = kafka
@@ -47,6 +47,7 @@ class World:
         self.table = table(source)
         self.index = Index(elastic, self.table)
         self.rows: dict[int, Placed] = {}
+        self.written = 0
         self._next = [0] * PARTITIONS
         self._client = elastic.client(serializers=RAW, connections_per_node=_SENDERS)
         self._admin = AdminClient({"bootstrap.servers": kafka})
@@ -82,6 +83,7 @@ class World:
             written.append(Placed(number, part, self._next[part], seq, now_ms))
             self._next[part] += 1
         self._commit(batches)
+        self.written += len(written)
         for _, part in batches:
             self._next[part] += 1  # the transaction's marker
         self.rows |= {placed.number: placed for placed in written}
