@@ -91,6 +91,12 @@ def test_our_services_run_with_little_power(name: str) -> None:
     assert "./deploy/compose.toml:/etc/tidemark/tidemark.toml:ro" in service["volumes"]
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_has_time_to_stop_and_hears_it_while_starting(name: str, settings: Settings) -> None:
+    assert SERVICES[name]["init"] is True, "as the first process it would not notice, and be killed"
+    assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > settings.service.stop_timeout_s
+
+
 def test_the_image_is_built_once() -> None:
     """Builds of one name at the same time are refused, so one builds, and the others cannot start before it."""
     assert {SERVICES[name]["image"] for name in OURS} == {SERVICES["cdc"]["image"]}
