@@ -11,11 +11,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._metadata import TopicMetadata
 
-from ops.log import logger
+from ops.kafka_complaints import Complaints
 from ops.settings import KafkaSettings, existing
 from schemas.errors import ConfigError, FormatError, RefusedError, TidemarkError, UnreachableError
 
-_log = logger(__name__)
 _Client = TypeVar("_Client")
 _Found = TypeVar("_Found")
 
@@ -51,12 +50,12 @@ _UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
 
 
 def common(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
-    """What every client needs. librdkafka reports lost brokers to `error_cb` only, so they are logged from there."""
+    """What every client needs. It tells `error_cb` what it would write to stderr at level 3, past our log."""
     config: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": client_id,
-        "error_cb": _report,
-        "log_level": 3,
+        "error_cb": Complaints(),
+        "log_level": 2,
         "reconnect.backoff.ms": 20,  # half of it passes before a new client connects at all
         "reconnect.backoff.max.ms": 2000,
         "allow.auto.create.topics": False,
@@ -72,10 +71,6 @@ def common(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         config["ssl.ca.location"] = existing(settings.ca_file)
     config["security.protocol"] = ("SASL_" if settings.sasl_mechanism else "") + ("SSL" if secure else "PLAINTEXT")
     return config
-
-
-def _report(error: KafkaError) -> None:
-    _log.warning("kafka client reports a problem", action="kafka_error", reason=error.str())
 
 
 def producer(settings: KafkaSettings, client_id: str, **overrides: Any) -> Producer:
