@@ -54,6 +54,8 @@ def run(
     if against is not Against.TOPIC and (with_repair or deep or partitions is not None or since is not None):
         raise UsageError("--repair, --deep, --partitions and --since are for an audit against the topic")
     settings = load(config).settings
+    if against is not Against.TOPIC and settings.sink.format != "tidemark":
+        raise UsageError("--against is for tidemark's own topics", hint="Audit against the topic, and with --deep.")
     only = None if partitions is None else numbers(partitions)
     begin = None if since is None else parsed_since(since)
     one = Round(

@@ -7,7 +7,7 @@ from typing import cast
 from confluent_kafka import Message
 
 from auditor.op import BARRIER, DELETE, Op
-from schemas.record import Kind, read
+from schemas.record import Kind
 from schemas.shape import Shape
 
 
@@ -21,7 +21,7 @@ def operation(message: Message, shape: Shape) -> Op:
     """What is left of its key, `shape` applied. Raises `FormatError` for what tidemark cannot have written."""
     value = message.value()
     headers = cast("list[tuple[str, bytes]] | None", message.headers()) if value is None else None
-    found = read(message.key(), value, headers)
+    found = shape.read(message.key(), value, headers, place(message)[1])
     event = found.event
     ts_ms = message.timestamp()[1] if event is None else event["source"]["ts_ms"]
     op = DELETE if event is None or found.kind is Kind.DELETE else event["op"]

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-import orjson
-
 from auditor.decode import place
 from auditor.topic import Topic
 from schemas.watermark import Watermark
@@ -38,4 +36,6 @@ def events(topic: Topic, places: Iterable[tuple[int, int]]) -> Iterator[Event]:
             for message in batch:
                 at, value = place(message), message.value()
                 if at in wanted and value is not None:
-                    yield Event(*at, orjson.loads(value))
+                    event = topic.shape.read(message.key(), value, None, at[1]).event
+                    if event is not None:
+                        yield Event(*at, event)

@@ -93,7 +93,7 @@ class Skim:
         """Raises `FormatError` for a record that tidemark cannot have written."""
         made = Columns.empty()
         rows = []
-        text, whole = self._texts.of, self._shape.selective
+        text, whole = self._texts.of, self._shape.selective or self._shape.foreign
         for message in messages:
             key, value = message.key(), message.value()
             seen = None if whole or value is None or not key or key == BARRIER_KEY else glance(value)

@@ -29,7 +29,7 @@ class Topic:
     def __init__(self, context: Context, name: str, shape: Shape = PLAIN) -> None:
         self.name = name
         self.events = 0
-        self._shape = shape
+        self.shape = shape
         self._context = context
         self._where = context.settings.kafka.bootstrap_servers
         self._consumer: Consumer = consumer(
@@ -85,11 +85,11 @@ class Topic:
         """Every committed record in the windows, in batches. Raises `PartialAnswerError` if the log was cut."""
         for batch in self.messages(windows):
             self.events += len(batch)
-            yield [operation(message, self._shape) for message in batch]
+            yield [operation(message, self.shape) for message in batch]
 
     def columns(self, windows: Sequence[Watermark]) -> Iterator[Columns]:
         """The same records as columns."""
-        skim = Skim(self._shape)
+        skim = Skim(self.shape)
         for batch in self.messages(windows):
             self.events += len(batch)
             yield skim.columns(batch)

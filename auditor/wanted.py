@@ -11,7 +11,7 @@ from auditor.decode import place
 from auditor.events import Event
 from schemas.document import cdc_block
 from schemas.errors import DocumentError
-from schemas.record import Kind, read
+from schemas.record import Kind
 from schemas.shape import Shape
 
 
@@ -27,7 +27,7 @@ class Wanted:
         value = message.value()
         if value is None:
             return None
-        found = read(message.key(), value, None)
+        found = self._shape.read(message.key(), value, None, place(message)[1])
         if found.event is None or found.kind is not Kind.UPSERT:
             return None
         return self._of(found.key, place(message), found.event)

@@ -8,6 +8,7 @@ from typing import Self
 import orjson
 
 from ops.control import ControlReader
+from ops.debezium_topics import DebeziumTopics
 from ops.settings import Settings
 from schemas.names import schema_topic
 from schemas.table import Table
@@ -19,15 +20,27 @@ def schema_key(table: Table) -> bytes:
 
 
 class Catalog:
-    """Table versions read so far; `refresh` reads what has come since."""
+    """Table versions read so far; `refresh` reads what has come since.
+
+    Of topics that Debezium wrote there is one version, as their records tell it.
+    """
 
     def __init__(self, settings: Settings, client_id: str) -> None:
-        self._reader = ControlReader(settings.kafka, client_id, schema_topic(settings.source.name))
+        self._reader: ControlReader | None = None
+        self._others: DebeziumTopics | None = None
+        if settings.sink.format == "debezium":
+            self._others = DebeziumTopics(settings, client_id)
+        else:
+            self._reader = ControlReader(settings.kafka, client_id, schema_topic(settings.source.name))
         self._versions: dict[tuple[str, int], Table] = {}
         self._latest: dict[str, Table] = {}
 
     def refresh(self, *, timeout_s: float = 30) -> None:
         """Read on to the end of the topic. Raises `FormatError` for a record of a newer tidemark."""
+        for table in self._others.found(timeout_s) if self._others else ():
+            self._add(table)
+        if self._reader is None:
+            return
         for message in self._reader.to_end(timeout_s=timeout_s):
             key, value = message.key(), message.value()
             if key is None or value is None or "table" not in orjson.loads(key):
@@ -55,7 +68,9 @@ class Catalog:
         return self._latest
 
     def close(self) -> None:
-        self._reader.close()
+        for reader in (self._reader, self._others):
+            if reader is not None:
+                reader.close()
 
     def __enter__(self) -> Self:
         return self

@@ -236,7 +236,8 @@ class SinkSettings(Section):
     """How events become documents. A key is always in the same lane; lanes write at the same time."""
 
     group: str = ""
-    format: Literal["tidemark"] = "tidemark"
+    format: Literal["tidemark", "debezium"] = "tidemark"
+    topics: list[Annotated[str, Field(min_length=1)]] = []
     lanes: Annotated[Whole, Field(ge=1, le=64)] = 3
     max_batch_bytes: Bytes = 5 * _MIB
     max_batch_events: Annotated[Whole, Field(ge=1)] = 5000
@@ -248,6 +249,12 @@ class SinkSettings(Section):
     shards: Annotated[Whole, Field(ge=1)] = 1
     replicas: Annotated[Whole, Field(ge=0)] = 0
     tables: dict[TableName, SinkTableSettings] = {}
+
+    @model_validator(mode="after")
+    def _topics_are_used(self) -> Self:
+        if self.topics and self.format == "tidemark":
+            raise ValueError('topics is for format = "debezium": tidemark\'s own topics are named in its layouts')
+        return self
 
 
 class AuditSettings(Section):

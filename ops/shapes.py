@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from ops.settings import SinkSettings
+from schemas.debezium import DebeziumReader
+from schemas.record import Reader, read
 from schemas.shape import PLAIN, Rules, Shape
 from schemas.table import Table
+
+
+def reader_of(settings: SinkSettings) -> Reader:
+    """What reads the records of a table's topic; not to be shared by topics."""
+    return DebeziumReader().read if settings.format == "debezium" else read
 
 
 class Shapes:
@@ -12,6 +19,7 @@ class Shapes:
 
     def __init__(self, settings: SinkSettings) -> None:
         """Raises `ConfigError` for a transform that is not there, of whatever table."""
+        self._settings = settings
         self._rules = {name: table.rules for name, table in settings.tables.items()}
         self._made: dict[tuple[str, tuple[str, ...]], Shape] = {}
         for rules in self._rules.values():
@@ -23,9 +31,9 @@ class Shapes:
 
     def of(self, table: Table) -> Shape:
         """A table's shape."""
-        if table.full_name not in self._rules:
+        if table.full_name not in self._rules and self._settings.format == "tidemark":
             return PLAIN
         key = (table.full_name, table.primary_key)
         if key not in self._made:
-            self._made[key] = Shape(self._rules[table.full_name], table.primary_key)
+            self._made[key] = Shape(self.rules(table), table.primary_key, reader_of(self._settings))
         return self._made[key]

@@ -22,9 +22,9 @@ def misfits(rules: Rules, table: Table) -> list[str]:
 def unknown(rules: Rules, columns: Collection[str]) -> list[str]:
     """Columns that are configured and that no version of the table has; `columns`: of all versions.
 
-    What a transform returns is known to nobody, so with one there is no telling.
+    What a transform returns is known to nobody, so with one there is no telling; nor is there without any column.
     """
-    if rules.transform:
+    if rules.transform or not columns:
         return []
     known = {folded_column(column) for column in columns}
     named = {
@@ -42,6 +42,8 @@ def unknown(rules: Rules, columns: Collection[str]) -> list[str]:
 def _filter_faults(condition: Condition, table: Table) -> Iterator[str]:
     folded = folded_column(condition.column)
     column = next((column for column in table.columns if folded_column(column.name) == folded), None)
+    if column is None and table.open:
+        return
     if column is None:
         suggestion = _suggestion(condition.column, [column.name for column in table.columns])
         yield f"the filter names {condition.column}, which is no column{suggestion}"

@@ -20,7 +20,11 @@ def kafka_key(columns: Mapping[str, Any]) -> bytes:
 
 def key_text(key: bytes) -> str:
     """The row key as text: one column's value as it is, several as a compact JSON array."""
-    columns = orjson.loads(key)
+    return row_key_text(orjson.loads(key))
+
+
+def row_key_text(columns: Mapping[str, Any]) -> str:
+    """The same, of the key's columns."""
     if len(columns) == 1:
         (value,) = columns.values()
         if type(value) is int:

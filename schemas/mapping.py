@@ -7,12 +7,23 @@ from typing import Any
 
 from schemas.document import CDC_MAPPING
 from schemas.shape import PLAIN, Rules
-from schemas.table import Table, folded_column
+from schemas.table import Column, ColumnType, Table, folded_column
 from schemas.values import field_mapping
+
+#: Columns that nobody has told the type of, by what their values are in JSON.
+_OPEN: Mapping[str, Any] = {
+    "dynamic": True,
+    "date_detection": False,
+    "dynamic_templates": [
+        {"texts": {"match_mapping_type": "string", "mapping": field_mapping(Column(name="", type=ColumnType.VARCHAR))}},
+        {"numbers": {"match_mapping_type": "double", "mapping": {"type": "double"}}},
+        {"values": {"match_mapping_type": "object", "mapping": {"type": "object", "enabled": False}}},
+    ],
+}
 
 
 def table_mapping(table: Table, rules: Rules = PLAIN.rules, *, unsigned_long: bool = True) -> dict[str, Any]:
-    """The whole mapping of a table's index; nothing is ever guessed from a document.
+    """The whole mapping of a table's index; nothing is guessed from a document, unless the table is open.
 
     `unsigned_long`: whether the cluster has that type. A type that is configured for a name that is no column maps what
     the table's transform adds.
@@ -29,7 +40,8 @@ def table_mapping(table: Table, rules: Rules = PLAIN.rules, *, unsigned_long: bo
             folded = folded_column(name)
             properties[field] = _with(analyzers.get(folded), chosen.get(folded, mapping))
     routing = {"_routing": {"required": True}} if rules.routing else {}
-    return {"dynamic": False, **routing, "properties": {**properties, "_cdc": dict(CDC_MAPPING)}}
+    dynamic = _OPEN if table.open else {"dynamic": False}
+    return {**dynamic, **routing, "properties": {**properties, "_cdc": dict(CDC_MAPPING)}}
 
 
 def _with(analyzer: str | None, mapping: Mapping[str, Any]) -> dict[str, Any]:

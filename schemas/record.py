@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -37,8 +37,13 @@ class Read(NamedTuple):
     below: int = 0
 
 
-def read(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, Any]] | None) -> Read:
-    """Read one record. Raises `FormatError` for what tidemark cannot have written."""
+#: Reads one record: key, value, headers, offset. Raises `FormatError` for what cannot have been written so.
+Reader = Callable[[bytes | None, bytes | None, Iterable[tuple[str, Any]] | None, int], Read]
+
+
+def read(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, Any]] | None, offset: int = 0) -> Read:
+    """Read one record of tidemark's. Raises `FormatError` for what it cannot have written."""
+    del offset
     try:
         if key is None:
             raise ValueError("no key")  # noqa: TRY301  one exit for all that is wrong with a record

@@ -16,6 +16,7 @@ from schemas import transform
 from schemas.condition import Condition
 from schemas.document import field_name
 from schemas.errors import DocumentError
+from schemas.record import Reader, read
 from schemas.routing import Routing
 from schemas.table import folded_column
 
@@ -72,14 +73,28 @@ class Rules:
 class Shape:
     """A table's rules, compiled. `plain`: the document is the row. `routed`: every `_id` has a routing.
 
-    `selective`: there may be no document although there is a row.
+    `selective`: there may be no document although there is a row. `read` reads the topic's records;
+    `foreign`: they are not tidemark's.
     """
 
-    __slots__ = ("_fields", "_holds", "_routing", "_transform", "plain", "routed", "rules", "selective")
+    __slots__ = (
+        "_fields",
+        "_holds",
+        "_routing",
+        "_transform",
+        "foreign",
+        "plain",
+        "read",
+        "routed",
+        "rules",
+        "selective",
+    )
 
-    def __init__(self, rules: Rules, primary_key: Sequence[str] = ()) -> None:
+    def __init__(self, rules: Rules, primary_key: Sequence[str] = (), reader: Reader = read) -> None:
         """Raises `ConfigError` if there is no such transform."""
         self.rules = rules
+        self.read = reader
+        self.foreign = reader is not read
         self._routing = Routing(rules.routing, primary_key) if rules.routing else None
         self.routed = bool(rules.routing)
         self._holds = [condition.compiled() for condition in rules.filter]

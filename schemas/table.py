@@ -87,7 +87,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One version of a table's layout. `primary_key` holds column names in key order, and may be empty."""
+    """One version of a table's layout. `primary_key` holds column names in key order, and may be empty.
+
+    `open`: rows may have columns that are not named here; such a layout is in no record.
+    """
 
     db: str
     name: str
@@ -95,6 +98,7 @@ class Table:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...]
     topic: str = ""
+    open: bool = False
 
     @property
     def full_name(self) -> str:

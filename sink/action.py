@@ -13,7 +13,6 @@ import orjson
 from schemas.document import Origin
 from schemas.errors import DocumentError
 from schemas.key import document_id
-from schemas.record import read
 from sink.part import Item, Part
 
 #: Key, offset, seq, the envelope (None for a tombstone), commit time.
@@ -42,8 +41,11 @@ class Actions:
         """The same, of an item. Raises `DocumentError` if no document can be made of it."""
         if self._as_it_is:
             return self._of_row(item.key, item.offset, item.seq, {"after": item.after}, item.ts_ms)
-        event = None if item.value is None else read(item.kafka_key, item.value, None).event
+        event = self._event(item)
         return self._shaped(item.key, item.offset, item.seq, event, item.ts_ms)
+
+    def _event(self, item: Item) -> Mapping[str, Any] | None:
+        return None if item.value is None else self._shape.read(item.kafka_key, item.value, None, item.offset).event
 
     def lines_or_none(self, item: Item) -> bytes:
         """The same, and nothing if no document can be made of it."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from confluent_kafka import Message
 
 from ops.log import logger
-from schemas.errors import OffsetsLostError
+from schemas.errors import OffsetsLostError, UnsafeError
 from schemas.record import Kind
 from sink import hints
 from sink.freshness import unread_since_ms
@@ -116,6 +116,7 @@ class Admission:
 
     def _gate(self, part: Part, item: Item) -> Callable[[], bool] | None:
         if item.kind is Kind.BARRIER and part.passed != item.offset:
+            self._check_place(part, item)
             return _BarrierGate(part, item, self._sweep)
         if item.version > self._targets()[part.topic].version:
             self._look()
@@ -123,6 +124,16 @@ class Admission:
             self._troubles.report(name, "not known, or the index cannot follow; its changes wait")
             return lambda: self._known(part.topic, item.version, name)
         return None
+
+    def _check_place(self, part: Part, item: Item) -> None:
+        """Tidemark writes a barrier into every partition; Debezium tells of a TRUNCATE in one of them."""
+        partitions = self._targets()[part.topic].partitions
+        if partitions > 1:
+            raise UnsafeError(
+                f"a TRUNCATE in a topic of {partitions} partitions: which rows came before it cannot be told",
+                where=f"{part.where} at offset {item.offset}",
+                hint="Let Debezium take a new snapshot into a new topic; one partition keeps TRUNCATE in order.",
+            )
 
     def _known(self, topic: str, version: int, trouble: str) -> bool:
         known = self._targets()[topic].version >= version

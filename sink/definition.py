@@ -61,7 +61,12 @@ class Definition:
         found = differences(existing.get("properties", {}), self.mapping["properties"], self.narrow["properties"])
         if not same(existing.get("dynamic"), self.mapping["dynamic"]):
             found.append(
-                Difference(field="dynamic", has=str(existing.get("dynamic", "true")), needs="false", in_place=True)
+                Difference(
+                    field="dynamic",
+                    has=str(existing.get("dynamic", "true")),
+                    needs=str(self.mapping["dynamic"]).lower(),
+                    in_place=True,
+                )
             )
         has, needs = existing["_meta"]["tidemark"].get("routing", []), sorted(self.rules.routing)
         if has != needs:

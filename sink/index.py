@@ -196,7 +196,8 @@ class Indices:
 
         def put(*, unsigned_long: bool) -> None:
             properties = wanted.changed(existing, unsigned_long=unsigned_long)
-            self._client.indices.put_mapping(index=index.name, properties=properties, meta=meta, dynamic="false")
+            dynamic = str(wanted.mapping["dynamic"]).lower()
+            self._client.indices.put_mapping(index=index.name, properties=properties, meta=meta, dynamic=dynamic)
 
         try:
             new = wanted.changed(existing, unsigned_long=True)

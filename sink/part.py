@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from confluent_kafka import Message
 
 from schemas.errors import FormatError
-from schemas.record import Kind, read
+from schemas.record import Kind
 from schemas.shape import PLAIN, Shape
 from sink.commit import Committed
 from sink.freshness import Freshness
@@ -111,7 +111,7 @@ def item_of(
     """Read a record; its `before` is let go. `ts_ms`: a tombstone's. Raises `FormatError` for what is not ours."""
     where = f"{part.where} at offset {offset}"
     try:
-        kind, text, seq, event, below = read(key, value, headers)
+        kind, text, seq, event, below = part.shape.read(key, value, headers, offset)
         raw, size = key or b"", len(key or b"") + len(value or b"")
         if event is None:
             return Item(part, offset, kind, text, seq, None, 0, below, ts_ms, raw, None, size)

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from ops.control import ControlReader
 from ops.kafka import consumer, translate
 from ops.settings import Settings
-from schemas.record import read
+from ops.shapes import reader_of
 
 _TIMEOUT_S = 15
 _SILENCE_S = 60
@@ -33,6 +33,7 @@ class Places:
         self._settings = settings
         self._client_id = client_id
         self._topic = topic
+        self._read = reader_of(settings.sink)
         self._consumer: Consumer = consumer(settings.kafka, client_id)
 
     @property
@@ -80,7 +81,7 @@ class Places:
             if (message.offset() or 0) >= end:
                 return
             headers = cast("list[tuple[str, Any]] | None", message.headers())
-            yield read(message.key(), message.value(), headers).seq
+            yield self._read(message.key(), message.value(), headers, message.offset() or 0).seq
 
     def _records(self, number: int, start: int) -> Iterator[Message]:
         with ControlReader(self._settings.kafka, self._client_id, self._topic, start={number: start}) as reader:

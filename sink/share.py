@@ -15,7 +15,7 @@ from confluent_kafka import Message
 
 from schemas.errors import FormatError
 from schemas.event import SEQ_HEADER
-from schemas.record import Kind, read
+from schemas.record import Kind
 from sink.action import Actions
 from sink.part import Item, Part, item_of
 
@@ -142,11 +142,13 @@ def intake(part: Part, messages: Sequence[Message], *, version: int, lanes: int)
     columns = [_Columns() for _ in range(lanes)]
     adders = [found.adders for found in columns]
     opened: list[tuple[int, int]] = []
-    lines, floor, newest_ms = Actions(part).lines_of, part.floor, 0
+    read, lines, floor, newest_ms = part.shape.read, Actions(part).lines_of, part.floor, 0
     try:
         for place, (key, message) in enumerate(zip(keys, messages, strict=True)):
             value, offset = message.value(), message.offset() or 0
-            kind, text, seq, event, _ = read(key, value, cast("Any", message.headers()) if value is None else None)
+            kind, text, seq, event, _ = read(
+                key, value, cast("Any", message.headers()) if value is None else None, offset
+            )
             ts_ms = 0
             if event is not None:
                 source = event["source"]

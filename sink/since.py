@@ -28,7 +28,7 @@ class Since:
         """Read everything that is committed by now. Raises `UnreachableError`, `FormatError`."""
         for message in self._reader.to_end(timeout_s=math.inf, silence_s=SILENCE_S):
             key = message.key() or b""
-            if key == BARRIER_KEY:
+            if key in (BARRIER_KEY, b""):
                 self._barrier(message)
             elif key in self._cases:
                 self._again(self._cases[key], message)

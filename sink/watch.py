@@ -39,7 +39,8 @@ class Target:
     """A table that is indexed.
 
     `version`: the newest one that its index can take, -1 for none; `tried`: the newest one known. `shape` makes its
-    documents; `retention_s`: how long compaction leaves a tombstone in the topic.
+    documents; `retention_s`: how long compaction leaves a tombstone in the topic;
+    `partitions`: of a topic that is not tidemark's, 0 otherwise.
     """
 
     table: str
@@ -50,6 +51,7 @@ class Target:
     tried: int
     retention_s: float
     shape: Shape = PLAIN
+    partitions: int = 0
 
 
 class Watcher:
@@ -214,6 +216,7 @@ class Watcher:
         self._indices.keep_deletes(index)
         # Another sink may have been faster, and have known less.
         index = self._follow(catalog, index, table)
+        shape = self._shapes.of(table)
         return Target(
             table=table.full_name,
             topic=table.topic,
@@ -222,7 +225,8 @@ class Watcher:
             version=index.version,
             tried=table.version,
             retention_s=known.retention_s if known else retention_s(client, table.topic, self._where, _TIMEOUT_S),
-            shape=self._shapes.of(table),
+            shape=shape,
+            partitions=len(metadata(client, table.topic, self._where, _TIMEOUT_S).partitions) if shape.foreign else 0,
         )
 
     def _follow(self, catalog: Catalog, index: Index, newest: Table) -> Index:

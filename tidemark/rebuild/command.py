@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -84,6 +85,7 @@ def _made(config: ConfigPath, table: str, console: Console) -> Iterator[Rebuild]
             yield Rebuild(settings, table, client, stop, display)
     finally:
         client.close()
+        gc.unfreeze()  # the sink has frozen what was there; DuckDB complains of what is not collected in the end
 
 
 def _tell(outcome: Outcome) -> None:

@@ -1,0 +1,125 @@
+"""Topics that Debezium wrote, indexed and audited: played from a recording, and (soak) from the connector itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+import bench.servers
+import debezium
+from auditor.audit import audit
+from auditor.repair import repair
+from auditor.run_context import Context
+from ops.config import load
+from oracle import documents
+from rebuilding import rebuilt
+from runner import Pipeline
+from schemas.errors import ExitCode
+from schemas.names import index
+from schemas.report import AuditReport, AuditStatus
+from servers import Elastic, Servers
+
+pytestmark = pytest.mark.stack
+
+DEBEZIUM = {"format": "debezium"}
+
+
+@pytest.fixture
+def pipeline(make_pipeline: Callable[..., Pipeline], elastic: Elastic) -> Iterator[Pipeline]:
+    found = make_pipeline("dbz", sink=DEBEZIUM, audit={"max_requests_per_s": 500})
+    yield found
+    found.close()
+    aliases = [found.alias("recorded", table) for table in debezium.PARTITIONS]
+    mine = [index(alias, number) for alias in aliases for number in (1, 2)]
+    elastic.client().indices.delete(index=mine, ignore_unavailable=True)
+    admin = AdminClient({"bootstrap.servers": found.servers.kafka.bootstrap_servers})
+    topics = [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{found.name}.")]
+    for future in admin.delete_topics(topics).values() if topics else ():
+        future.result(30)
+
+
+def audited(pipeline: Pipeline, status: AuditStatus) -> AuditReport:
+    report = audit(Context(settings=load(pipeline.config).settings))
+    assert report.status is status, (report.reason, report.findings()[:3])
+    return report
+
+
+def shown(elastic: Elastic, pipeline: Pipeline, table: str) -> dict[str, dict[str, Any]]:
+    """Documents without `_cdc`; floats of column `f` by their bytes."""
+    found = documents(elastic.client(), pipeline.alias("recorded", table))
+    for source in found.values():
+        block = source.pop("_cdc")
+        assert block["seq"] == (block["offset"] + 1) << 10
+        if source.get("f") is not None:
+            source["f"] = debezium.plain(source["f"])
+    return found
+
+
+@pytest.mark.parametrize("name", ["schemas", "plain"])
+def test_a_recording_is_indexed_audited_and_mended(pipeline: Pipeline, elastic: Elastic, name: str) -> None:
+    recording = debezium.load(name)
+    debezium.play(recording, pipeline.servers.kafka.bootstrap_servers, pipeline.name)
+    pipeline.start("sink")
+    report = audited(pipeline, AuditStatus.CLEAN)
+    assert {table.table: table.keys for table in report.tables} == {
+        f"recorded.{table}": len(rows) for table, rows in recording.rows.items()
+    }
+    for table in debezium.PARTITIONS:
+        found = shown(elastic, pipeline, table)
+        if name == "schemas":
+            assert found == recording.rows[table]
+        assert len(found) == len(recording.rows[table])
+    client, alias = elastic.client(), pipeline.alias("recorded", "orders")
+    mapping = client.indices.get_mapping(index=alias)[index(alias)]["mappings"]["properties"]
+    assert (mapping["id"]["type"], mapping["note"]["type"]) == ("long", "text")
+    assert mapping["price"]["type"] == ("double" if name == "schemas" else "text")
+    client.delete(index=alias, id="2")
+    client.index(index=alias, id="104", document={"id": 104, "note": "by hand"})
+    broken = audited(pipeline, AuditStatus.FINDINGS)
+    assert {finding.id for finding in broken.findings()} == {"2", "104"}
+    context = Context(settings=load(pipeline.config).settings)
+    assert repair(context, broken, apply=True).repaired == 2
+    audited(pipeline, AuditStatus.CLEAN)
+    if name == "schemas":
+        assert shown(elastic, pipeline, "orders") == recording.rows["orders"]
+    assert pipeline.stop("sink") == 0
+
+
+def test_a_truncate_among_several_partitions_stops(pipeline: Pipeline) -> None:
+    kafka = pipeline.servers.kafka.bootstrap_servers
+    recording = debezium.load("plain")
+    debezium.play(recording, kafka, pipeline.name)
+    truncate = next(one for one in recording.records if one.key is None)
+    producer = Producer({"bootstrap.servers": kafka})
+    producer.produce(recording.topic("orders", pipeline.name), truncate.value, partition=1)
+    assert producer.flush(10) == 0
+    pipeline.start("sink", ready=False)
+    assert pipeline.wait("sink", 60) == ExitCode.UNSAFE
+    assert "a TRUNCATE in a topic of 3 partitions" in pipeline.log("sink")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("schemas", [True, False])
+def test_the_connector_itself(
+    make_pipeline: Callable[..., Pipeline], servers: Servers, elastic: Elastic, tmp_path: Path, *, schemas: bool
+) -> None:
+    mysql = servers.mysql
+    account = bench.servers.Mysql(host=mysql.host, port=mysql.port, user=mysql.user, password=mysql.password)
+    place = bench.servers.Servers(
+        mysql=account, kafka=servers.kafka.bootstrap_servers, kafka_pid=0, pids=(), versions=""
+    )
+    recording = debezium.record(place, schemas=schemas, folder=tmp_path / "connect", keep=True)
+    pipeline = make_pipeline("dbz", source={"name": recording.prefix}, sink=DEBEZIUM)
+    pipeline.name = recording.prefix
+    pipeline.start("sink")
+    audited(pipeline, AuditStatus.CLEAN)
+    assert rebuilt(pipeline.config, "recorded.orders").code == 0
+    audited(pipeline, AuditStatus.CLEAN)
+    if schemas:
+        assert shown(elastic, pipeline, "orders") == recording.rows["orders"]
