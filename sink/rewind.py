@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from ops.kafka import admin, answer, committed, consumer, topic_ids, translate
 from ops.settings import Settings
-from schemas.errors import LockedError, OffsetsLostError
+from schemas.errors import LockedError, OffsetsLostError, UsageError
 from schemas.table import Table
 from sink import commit, hints
 from sink.commit import Committed
@@ -79,7 +79,10 @@ class Rewind:
 
     def _refuse_members(self) -> None:
         asked = self._admin.describe_consumer_groups([self._group], request_timeout=_TIMEOUT_S)[self._group]
-        found = answer(asked, _TIMEOUT_S, self._where)
+        try:
+            found = answer(asked, _TIMEOUT_S, self._where, expected=(KafkaError.GROUP_ID_NOT_FOUND,))
+        except KafkaException:
+            return  # no sink has ever been in it
         if found.members:
             raise self._busy(", ".join(sorted({f"{one.client_id} at {one.host}" for one in found.members})))
 
@@ -92,6 +95,8 @@ class Rewind:
 
     def _table(self, table: Table, topic_id: str, partitions: Sequence[int], target: Target) -> Iterator[Move]:
         with Places(self._settings, self._group, table.topic) as places:
+            if missing := sorted(set(partitions) - set(places.numbers)):
+                raise UsageError(f"{table.topic} has no partition {missing[0]}", hint=f"It has {places.numbers}.")
             numbers = [number for number in places.numbers if not partitions or number in partitions]
             retained_s = retention_s(self._admin, table.topic, self._where) if numbers else 0.0
             wanted = [TopicPartition(table.topic, number) for number in numbers]

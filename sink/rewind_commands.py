@@ -91,7 +91,9 @@ def _show(moves: Sequence[Move], console: Console, *, applied: bool) -> None:
         console.print(grid)
     back = sum(move.old - move.new for move in moves)
     moved = sum(move.state is not State.UNCHANGED for move in moves)
-    if not moved:
+    if not moves:
+        console.print("Nothing to go back: no sink has committed an offset there.")
+    elif not moved:
         console.print("Nothing to go back: every offset is there already, or before it.")
     elif applied:
         console.print(

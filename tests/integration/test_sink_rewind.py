@@ -84,6 +84,14 @@ def test_back_to_an_offset_and_to_a_time(world: World) -> None:
     assert world.documents() == documents
 
 
+def test_where_no_sink_has_ever_been(world: World, unique: str) -> None:
+    world.source.table()
+    sink = world.sink(ready=False, sink={"group": f"{unique}-none"}, elasticsearch={"urls": ["http://127.0.0.1:1"]})
+    assert "no sink has committed" in sink_command(sink, "rewind", "--to-offset", "0")[1]
+    with pytest.raises(UsageError, match="has no partition 3"):
+        sink_command(sink, "rewind", "shop.orders", "--partition", "3", "--to-offset", "0")
+
+
 def test_what_was_lost_before_stays_lost(world: World) -> None:
     """A sink may begin with records that are older than deletes are kept, if all of them were read before."""
     world.source.table(**{"delete.retention.ms": "2000"})
