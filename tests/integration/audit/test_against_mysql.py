@@ -95,8 +95,9 @@ def harm(client: Any, pipeline: Pipeline, database: str, rng: random.Random) -> 
         done[f"{name}/{gone['_id']}"] = "missing"
         for hit in rest if table == "t" else ():
             source = hit["_source"]
-            field = rng.choice([name for name in source if name not in ("_cdc", "id")])
-            others = [one["_source"][field] for one in hits if one["_source"][field] != source[field]]
+            filled = [name for name, value in source.items() if name not in ("_cdc", "id") and value is not None]
+            field = rng.choice(filled or ["c0"])
+            others = [value for one in hits if (value := one["_source"][field]) not in (None, source[field])]
             other = {**source, field: rng.choice(others)}
             client.index(
                 index=alias, id=hit["_id"], document=other, version=hit["_version"], version_type="external_gte"
