@@ -6,15 +6,20 @@ the faults of whoever deletes a range of keys. An order is made when it is first
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from auditor.search import KEY, OFFSET, Range, Total
 from auditor.search import Axis as Name
 from auditor.store import Store
 
+# Tables of their own, so that DuckDB knows how few they are, and keeps them in memory rather than the keys beside them.
 _CHOSEN = """
-rank IN (SELECT unnest(range(low, high)) FROM (SELECT unnest($1::BIGINT[]) AS low, unnest($2::BIGINT[]) AS high))
+CREATE OR REPLACE TABLE chosen AS SELECT unnest(range(low, high)) AS rank
+FROM (SELECT unnest($1::BIGINT[]) AS low, unnest($2::BIGINT[]) AS high)
+"""
+_PLACED = """
+CREATE OR REPLACE TABLE chosen AS SELECT partition, "offset" FROM by_offset JOIN chosen USING (rank)
 """
 _BY_OFFSET = """
 CREATE TABLE by_offset AS
@@ -40,11 +45,13 @@ class Place(NamedTuple):
 
 
 class Axis:
-    """One order of the keys. `rows`: what to select keys, partitions, offsets and fps from, by rank."""
+    """One order of the keys."""
 
     def __init__(self, store: Store, name: Name, roots: Mapping[Range, Total], make: Callable[[], object]) -> None:
         self.name = name
-        self.rows = "by_key" if name == KEY else 'by_offset JOIN live USING (partition, "offset", fp)'
+        self._rows = (
+            "by_key JOIN chosen USING (rank)" if name == KEY else 'live JOIN chosen USING (partition, "offset")'
+        )
         self._store = store
         self._make: Callable[[], object] | None = make
         self._roots = {root.partition: root for root in roots}
@@ -74,20 +81,20 @@ class Axis:
 
     def places(self, ranges: Sequence[Range]) -> dict[tuple[int, str], Place]:
         """(partition, key) -> where its document should come from, for small ranges."""
-        self.ready()
-        found = self._store.run(
-            f'SELECT partition, key, "offset", fp FROM {self.rows} WHERE {_CHOSEN}',  # noqa: S608  constants
-            [*_ends(ranges)],
-        )
+        self._choose(ranges)
+        found = self._store.run(f'SELECT partition, key, "offset", fp FROM {self._rows}')  # noqa: S608  constants
         return {(partition, key.decode()): Place(offset, fp) for partition, key, offset, fp in found}
 
     def put_ids(self, table: str, ranges: Sequence[Range]) -> None:
         """Append the document ids of all keys in the ranges to a table."""
+        self._choose(ranges)
+        self._store.run(f"INSERT INTO {table} SELECT document_id(key) FROM {self._rows}")  # noqa: S608  constants
+
+    def _choose(self, ranges: Sequence[Range]) -> None:
         self.ready()
-        self._store.run(
-            f"INSERT INTO {table} SELECT document_id(key) FROM {self.rows} WHERE {_CHOSEN}",  # noqa: S608  constants
-            [*_ends(ranges)],
-        )
+        self._store.run(_CHOSEN, [[part.low for part in ranges], [part.high for part in ranges]])
+        if self.name == OFFSET:
+            self._store.run(_PLACED)
 
     def ready(self) -> None:
         """Sort, unless that was done."""
@@ -114,7 +121,3 @@ class Axis:
 
 def by_offset(store: Store, roots: Mapping[Range, Total]) -> Axis:
     return Axis(store, OFFSET, roots, lambda: store.run(_BY_OFFSET))
-
-
-def _ends(ranges: Iterable[Range]) -> tuple[list[Any], list[Any]]:
-    return [part.low for part in ranges], [part.high for part in ranges]

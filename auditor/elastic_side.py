@@ -26,7 +26,7 @@ _CLAUSES = 256
 _FEWEST_RANGES = 250
 _ORDER = [{"_shard_doc": "asc"}]
 # Thousands of buckets: without this their keys, and their bounds as numbers and as texts, would be most of an answer.
-_SUMS = ["pit_id", "took", "timed_out", "_shards", "aggregations.**.doc_count", "aggregations.**.value"]
+_SUMS = ["pit_id", "took", "timed_out", "hits.total", "_shards", "aggregations.**.doc_count", "aggregations.**.value"]
 
 
 class ElasticSide:
@@ -54,6 +54,7 @@ class ElasticSide:
         self._pit = ""
         self._pace = Pace()
         self._took_s = 0.0
+        self._looked_at = 0
         self._most_ranges = RANGES_A_REQUEST
         self._without: Query | None = None
         self._read_ends = ends
@@ -94,14 +95,16 @@ class ElasticSide:
         for start, end in self._pace.cut(sizes, most):
             ranges = bounds[start:end]
             found += self._sums(ranges) if self.foreign_count is not None else self._first_sums(ranges)
-            self._pace.took(sum(sizes[start:end]), self._took_s, busy=self._requests.refused())
+            self._pace.took(self._looked_at, self._took_s, busy=self._requests.refused())
         return found
 
     def _sums(self, ranges: Sequence[Bounds]) -> list[Total]:
         wanted = queries.covering(ranges, _CLAUSES)
         query = queries.in_ranges(wanted, self._topic_id, self._windows, without=self._without)
         try:
-            answer = self._search(size=0, query=query, aggs=queries.sums(ranges, self._windows), filter_path=_SUMS)
+            answer = self._search(
+                size=0, query=query, aggs=queries.sums(ranges, self._windows), track_total_hits=True, filter_path=_SUMS
+            )
         except UnsafeError:
             # Clusters can be set to take fewer buckets or clauses than they do by default.
             if len(ranges) <= _FEWEST_RANGES:
@@ -164,4 +167,5 @@ class ElasticSide:
         queries.check(answer, self._index)
         self._pit = answer.get("pit_id", self._pit)
         self._took_s = answer["took"] / 1000
+        self._looked_at = answer["hits"].get("total", {}).get("value", 0)
         return answer

@@ -12,6 +12,7 @@ from auditor.store import Store
 _ROW_BYTES = 64
 _SLICES_IN_MEMORY = 8
 _SAMPLE_ROWS = 2000
+_SAMPLES_IN_MEMORY = 64
 
 _LIVE = "FROM live WHERE partition = $1"
 _SLICE = f"""
@@ -35,11 +36,15 @@ def sort(store: Store, partitions: Sequence[int]) -> None:
 
 def _slices(store: Store, partition: int) -> Iterator[tuple[bytes, bytes | None]]:
     """Key ranges `[low, high)` of about equal size, each a fraction of the memory limit."""
-    [(size,)] = store.run(f"SELECT coalesce(sum(octet_length(key) + {_ROW_BYTES}), 0) {_LIVE}", [partition])
+    [(size, longest)] = store.run(
+        f"SELECT coalesce(sum(octet_length(key) + {_ROW_BYTES}), 0), coalesce(max(octet_length(key)), 0) {_LIVE}",
+        [partition],
+    )
     count = 1 + int(size) // (store.memory_bytes // _SLICES_IN_MEMORY)
     cuts: list[bytes] = []
     if count > 1:
-        rows = store.run(f"SELECT key {_LIVE} USING SAMPLE reservoir({_SAMPLE_ROWS} ROWS) REPEATABLE (1)", [partition])
+        some = min(_SAMPLE_ROWS, max(count, store.memory_bytes // _SAMPLES_IN_MEMORY // (longest + _ROW_BYTES)))
+        rows = store.run(f"SELECT key {_LIVE} USING SAMPLE reservoir({some} ROWS) REPEATABLE (1)", [partition])
         keys = sorted(key for (key,) in rows)
         cuts = sorted({keys[number * len(keys) // count] for number in range(1, count)})
     yield from zip([b"", *cuts], [*cuts, None], strict=True)

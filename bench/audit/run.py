@@ -84,5 +84,5 @@ def _run(name: str, report: dict[str, Any], found: int, whole_s: float, seen: Co
         whole_s=whole_s,
         cpu_s=seen.cpu_s,
         peak_bytes=seen.peak_bytes,
-        axes=" ".join(f"{level['axis']}:{level['requests']}" for level in levels),
+        axes=", ".join(f"{level['axis']} {level['requests']} in {level['seconds']:.2f} s" for level in levels),
     )

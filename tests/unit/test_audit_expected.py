@@ -142,18 +142,6 @@ def test_totals_of_random_ranges(store: Store) -> None:
             }
 
 
-def test_keys_beyond_the_memory_limit_are_on_disk() -> None:
-    with Store(32 << 20) as store:
-        expected = Expected(store, [0])
-        for start in range(0, 20_000, 2000):
-            ops = [op(f"{number:08}" + "k" * 1500, number) for number in range(start, start + 2000)]
-            expected.add(Columns.of(ops))
-        expected.seal({0: END})
-        assert expected.keys == 20_000
-        [bounds] = expected.by_key.bounds([Range(0, 10_000, 10_001)])
-        assert bounds.low == "00010000" + "k" * 1500
-
-
 def test_nothing_read_is_nothing_expected(store: Store) -> None:
     expected = sealed(store, [])
     assert expected.by_offset.totals(expected.roots) == [Total(0, 0)] * 2
