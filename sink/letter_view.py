@@ -66,8 +66,9 @@ def show_list(letters: Iterable[Numbered], console: Console) -> None:
 def show_json(found: Numbered) -> bytes:
     """`tidemark.sink.deadletter.show/1`: the letter, and its event as JSON; seqs are text in it too."""
     event = orjson.loads(found.letter.value) if found.letter.value else None
-    if event is not None:
-        event["source"]["seq"] = str(event["source"]["seq"])
+    source = event.get("source", {}) if event else {}
+    if "seq" in source:  # Debezium writes none
+        source["seq"] = str(source["seq"])
     return orjson.dumps({"schema": "tidemark.sink.deadletter.show/1", **summary(found), "event": event})
 
 

@@ -19,6 +19,7 @@ from schemas.key import BARRIER_KEY
 from schemas.shape import PLAIN, Rules, Shape
 from sink.case import Case, Ending
 from sink.index import Index
+from sink.letter_view import show_json
 from sink.letterbox import Numbered, Wanted
 from sink.replay_part import PartReplay
 from sink_kit import BASE, part_of, raw_key
@@ -273,3 +274,16 @@ def test_which_letters_are_wanted() -> None:
         (Wanted(reason="mapper"), False), (Wanted(since_ms=5000), True), (Wanted(until_ms=5000), False),
     ]:  # fmt: skip
         assert wanted(found) is is_
+
+
+@pytest.mark.parametrize(
+    ("value", "event"),
+    [
+        (None, None),
+        ('{"source":{"seq":9007199254740993},"op":"c"}', {"source": {"seq": "9007199254740993"}, "op": "c"}),
+        ('{"schema":{},"payload":{"op":"c"}}', {"schema": {}, "payload": {"op": "c"}}),  # as Debezium writes it
+    ],
+)
+def test_any_event_can_be_shown(value: str | None, event: dict[str, Any] | None) -> None:
+    found = Numbered(7, letter(3, "k").model_copy(update={"value": value}))
+    assert orjson.loads(show_json(found))["event"] == event
