@@ -133,7 +133,8 @@ def verdict(tables: Iterable[TableReport]) -> tuple[AuditStatus, str]:
     if not reports:
         return AuditStatus.INCONCLUSIVE, "nothing was checked: no table is captured yet"
     if not any(window.keys + window.deleted for report in reports for window in report.windows):
-        return AuditStatus.INCONCLUSIVE, "nothing was checked: no table has a single key in its topic"
+        since = next((f" since {report.since}" for report in reports if report.since), "")
+        return AuditStatus.INCONCLUSIVE, f"nothing was checked: no table has a single key in its topic{since}"
     return AuditStatus.CLEAN, ""
 
 

@@ -48,6 +48,7 @@ def _table(parts: Sequence[TableReport], unfinished: Sequence[str]) -> TableRepo
         "reason": reason,
         "partitions": partitions,
         "windows": windows,
+        "since": ", ".join(sorted({part.since for part in parts if part.since})),
         "keys": sum(part.keys for part in parts),
         "lagging": sum(part.lagging for part in parts),
         "counts": dict(counts),

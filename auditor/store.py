@@ -35,6 +35,7 @@ class Store:
                 "temp_directory": str(place / "spill"),
             },
         )
+        self._connection.execute("SET enable_progress_bar = false")  # it would stand on stdout, amidst the report
         self._connection.execute(_DOCUMENT_ID)
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

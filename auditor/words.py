@@ -73,11 +73,15 @@ def about(report: AuditReport) -> str:
 
 
 def part(table: TableReport) -> str:
-    """Which partitions were audited, if not all; else empty."""
-    if table.whole:
-        return ""
-    audited = ranges(window.partition for window in table.windows)
-    return f"only partitions {audited or 'none'} of {table.partitions}"
+    """Which partitions and events were audited, if not all; else empty."""
+    parts = []
+    if not table.whole:
+        audited = ranges(window.partition for window in table.windows)
+        parts.append(f"only partitions {audited or 'none'} of {table.partitions}")
+    if table.since:
+        what = "the last clean audit" if table.since == "clean" else clean(table.since)
+        parts.append(f"only events since {what}")
+    return ", and of them ".join(parts)
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -223,11 +223,18 @@ class AuditReport(_Model):
 
     @property
     def proven(self) -> list[TableReport]:
-        """The tables that are clean in every partition; none if not a single key was compared."""
+        """The tables that are clean in every partition; none if not a single key was compared.
+
+        From the start of the log, or from where the last such audit had ended.
+        """
         gone = any(window.deleted for table in self.tables for window in table.windows)
         if not gone and not any(table.keys for table in self.tables):
             return []
-        return [table for table in self.tables if table.status is AuditStatus.CLEAN and table.whole]
+        return [
+            table
+            for table in self.tables
+            if table.status is AuditStatus.CLEAN and table.whole and table.since in ("", "clean")
+        ]
 
     def findings(self, *classes: FindingClass) -> list[Finding]:
         """Every finding of these classes (all, if none is given), over all tables."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor import proven
+from auditor import proven, words
 from auditor.audit import new_id
 from auditor.since import since
 from schemas.errors import UsageError
@@ -67,3 +67,15 @@ def test_only_a_chain_of_clean_audits_proves(tmp_path: Path, monkeypatch: pytest
     proven.note(report(0, 30, index="i2"))
     assert ends() == {}
     assert proven.read("shop", "a.b", "T", "i2") == {0: 30}
+
+
+def test_the_report_says_how_much_was_audited() -> None:
+    [table] = report(5, 9, asked="2h").tables
+    table = table.model_copy(update={"partitions": 1, "keys": 1})
+    assert words.part(table) == "only events since 2h"
+    assert "the last clean audit" in words.part(table.model_copy(update={"since": "clean"}))
+    assert words.part(table.model_copy(update={"since": ""})) == ""
+    assert "partitions 0 of 3, and of them only" in words.part(table.model_copy(update={"partitions": 3}))
+    both = [table, table.model_copy(update={"table": "a.c", "since": "clean"})]
+    audited = report(5, 9).model_copy(update={"tables": both})
+    assert [one.table for one in audited.proven] == ["a.c"]  # two hours are no success
