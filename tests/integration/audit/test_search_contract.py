@@ -101,8 +101,12 @@ def asked(sides: Sides, name: str, ranges: Sequence[Range]) -> list[Total]:
     return sides.side.totals(sides.axis(name).bounds(ranges), [part.size for part in ranges])
 
 
+@pytest.mark.parametrize("clauses", [256, 3])  # with few, ranges are asked for together with the gaps between them
 @pytest.mark.parametrize("name", [OFFSET, KEY])
-def test_counts_sums_and_lists(world: World, sides: Sides, name: Any) -> None:
+def test_counts_sums_and_lists(
+    world: World, sides: Sides, monkeypatch: pytest.MonkeyPatch, name: Any, clauses: int
+) -> None:
+    monkeypatch.setattr("auditor.elastic_side._CLAUSES", clauses)
     both = models(world, sides)
     assert sides.expected.roots == [model.root for model in both]
     roots = [model.root for model in both]
