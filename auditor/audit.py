@@ -6,10 +6,12 @@ import fnmatch
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from elasticsearch import Elasticsearch
 
 from auditor.findings import RED
+from auditor.finished import Finished
 from auditor.requests import Requests
 from auditor.run_context import Context
 from auditor.table_audit import Subject, TableAudit
@@ -38,7 +40,7 @@ def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
     try:
         subjects = find_subjects(context, wanted)
         _reach(context, client, subjects)
-        tables = [_one(context, client, subject) for subject in subjects]
+        tables = _each(context, client, subjects)
     finally:
         client.close()
     status, reason = verdict(tables)
@@ -102,6 +104,15 @@ def _choose(latest: Mapping[str, Table], wanted: Sequence[str]) -> list[Table]:
 def _reach(context: Context, client: Elasticsearch, subjects: Sequence[Subject]) -> None:
     if subjects:
         Requests(context).send("Elasticsearch", lambda: client.indices.exists(index=subjects[0].alias))
+
+
+def _each(context: Context, client: Elasticsearch, subjects: Sequence[Subject]) -> list[TableReport]:
+    if len(subjects) == 1:
+        return [_one(context, client, subjects[0])]
+    finished = Finished(context, client)
+    tables = [finished.of(subject, partial(_one, context, client, subject)) for subject in subjects]
+    finished.forget()
+    return tables
 
 
 def _one(context: Context, client: Elasticsearch, subject: Subject) -> TableReport:

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 
 from auditor.axis import Axis, by_offset
 from auditor.columns import Columns
+from auditor.kept import Kept
 from auditor.op import Barrier
 from auditor.search import KEY, Range, Total
 from auditor.sort import sort
@@ -44,17 +45,19 @@ class Expected:
     may show that operation or not, so they are left out of what is expected, and have to be left out of the index.
     """
 
-    def __init__(self, store: Store, partitions: Sequence[int]) -> None:
+    def __init__(self, store: Store, partitions: Sequence[int], kept: Kept | None = None) -> None:
+        """`kept`: what an interrupted audit had read is there at once, and what is read is put aside."""
         self._store = store
         self._partitions = tuple(partitions)
         self._pending = Columns.empty()
-        self._barriers: list[Barrier] = []
+        self._kept = kept
         self._roots: dict[Range, Total] = {}
         self.barriers: list[Barrier] = []  # the highest one of each partition
         self.deleted: dict[int, int] = {}
         self.newest_ts_ms: int | None = None
         self.unsettled = 0
         store.run(f"CREATE TABLE ops ({_COLUMNS})")
+        self._barriers = kept.load(store) if kept else []
 
     def add(self, ops: Columns) -> None:
         """One batch, in any order."""
@@ -66,6 +69,8 @@ class Expected:
     def _flush(self) -> None:
         self._store.insert("ops", _TYPES, self._pending.table)
         self._pending = Columns.empty()
+        if self._kept is not None:
+            self._kept.keep(self._store, self._barriers)
 
     def last_read(self) -> dict[int, int]:
         """Partition -> offset of its last record so far."""

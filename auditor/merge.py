@@ -68,6 +68,7 @@ def _check(parts: Sequence[TableReport]) -> None:
     _same("topic's id", (part.topic_id for part in parts if part.topic_id), where)
     _same("index", (part.index for part in parts if part.index), where)
     _same("number of partitions", (part.partitions for part in parts if part.partitions), where)
+    _same("beginning", (part.since or "all that is retained" for part in parts), where)
     _same("depth", ("deep" if part.deep else "not deep" for part in parts), where)
 
 

@@ -11,6 +11,7 @@ from auditor.run_context import Context
 from auditor.table_repair import TableRepair
 from auditor.words import REPAIRABLE
 from ops import elastic
+from ops.log import logger
 from schemas.errors import RepairCapError, ReportOutdatedError, UsageError
 from schemas.report import (
     Against,
@@ -24,6 +25,7 @@ from schemas.report import (
     TableReport,
 )
 
+_log = logger(__name__)
 _WHY_LEFT = {
     FindingClass.FOREIGN: "no event of this topic made it, so none can mend it: delete it by hand if nobody needs it",
     FindingClass.DEAD_LETTERED: "Elasticsearch refused its last event, and would again",
@@ -47,8 +49,12 @@ def repair(context: Context, report: AuditReport, *, apply: bool) -> RepairRepor
         raise ReportOutdatedError(
             f"the report is about `{report.name}`, the configuration about `{context.settings.source.name}`"
         )
-    if apply:
+    try:
         _check_caps(context, report)
+    except RepairCapError as error:
+        if apply:
+            raise
+        _log.warning("with --apply this is refused", action="repair_cap", reason=str(error), hint=error.hint)
     repairs = _repairs(context, report, apply=apply)
     counts = Counter(repair.outcome for repair in repairs)
     return RepairReport(

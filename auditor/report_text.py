@@ -45,7 +45,7 @@ def _grid(report: AuditReport) -> Grid:
         column.justify = "right"
     for table in report.tables:
         counts = [f"{table.counts.get(kind, 0):,}" for kind in kinds]
-        status = Text(table.status.value, _COLOUR[table.status])
+        status = Text(words.status(table), _COLOUR[table.status] if table.compared or table.reason else "dim")
         grid.add_row(Text(clean(table.table)), status, f"{table.keys:,}", *counts, f"{table.cost.requests:,}")
     return grid
 

@@ -54,7 +54,7 @@ class Round:
             try:
                 report = self._audit(context)
             except Exception as error:
-                _fail(context, outputs, started, error)
+                self._fail(context, outputs, started, error)
                 raise
             shelf.keep(report)
             proven.note(report)
@@ -76,15 +76,15 @@ class Round:
         shelf.keep(repaired)
         return repaired, None
 
-
-def _fail(context: Context, outputs: Outputs, started: datetime, error: Exception) -> None:
-    """Files and metrics of an earlier audit would look as if they were about this one. There is nothing to keep."""
-    reason = str(error) if isinstance(error, TidemarkError) else f"internal error: {type(error).__name__}"
-    report = AuditReport(
-        id=new_id(started), name=context.settings.source.name, status=AuditStatus.INCONCLUSIVE,
-        reason=f"the audit came to no end: {reason}", started=started, finished=datetime.now(UTC), tables=[],
-    )  # fmt: skip
-    outputs.deliver(report, keep=False)
+    def _fail(self, context: Context, outputs: Outputs, started: datetime, error: Exception) -> None:
+        """Files and metrics of an earlier audit would look as if they were about this one. There is nothing to keep."""
+        reason = str(error) if isinstance(error, TidemarkError) else f"internal error: {type(error).__name__}"
+        report = AuditReport(
+            id=new_id(started), name=context.settings.source.name, against=self.against,
+            status=AuditStatus.INCONCLUSIVE, reason=f"the audit came to no end: {reason}", started=started,
+            finished=datetime.now(UTC), tables=[],
+        )  # fmt: skip
+        outputs.deliver(report, keep=False)
 
 
 def left(report: AuditReport) -> AuditStatus:

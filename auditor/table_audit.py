@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from elasticsearch import Elasticsearch
@@ -20,6 +20,7 @@ from auditor.deep import Deep
 from auditor.elastic_side import ElasticSide
 from auditor.expected import Expected
 from auditor.hunt import Hunt
+from auditor.kept import Kept
 from auditor.later import Later
 from auditor.realtime import Realtime
 from auditor.requests import Requests
@@ -109,8 +110,10 @@ class TableAudit:
         if not self._windows.parts:
             return  # the topic has none of the partitions that were asked for
         store = stack.enter_context(Store(context.settings.audit.memory))
+        kept = Kept(context, subject.topic, subject.topic_id, subject.shape, self._windows)
+        stack.enter_context(kept.until_done())
         with self._timed("read_s"):
-            expected = self._read(topic, store)
+            expected = self._read(topic, Expected(store, self._windows.partitions, kept))
         if self._index is None:
             expected.seal(self._windows.highs)
             if expected.keys:
@@ -179,10 +182,11 @@ class TableAudit:
             self._findings.clear()
             raise
 
-    def _read(self, topic: Topic, store: Store) -> Expected:
-        expected = Expected(store, self._windows.partitions)
+    def _read(self, topic: Topic, expected: Expected) -> Expected:
         self._expected = expected
-        self._add(expected, topic, self._windows.parts)
+        done = expected.last_read()  # by an audit that was interrupted
+        self._add(expected, topic, [replace(part, low=max(part.low, done.get(part.partition, -1) + 1))
+                                    for part in self._windows.parts])  # fmt: skip
         return expected
 
     def _add(self, expected: Expected, topic: Topic, parts: Sequence[Watermark]) -> None:

@@ -72,6 +72,11 @@ def about(report: AuditReport) -> str:
     return f"audit {report.id} of `{clean(report.name)}`, {report.finished:%Y-%m-%d %H:%M:%S} UTC, {took_s:.1f} s"
 
 
+def status(table: TableReport) -> str:
+    """The table's status; `empty` for one that is clean because there was nothing to compare."""
+    return "empty" if table.status is AuditStatus.CLEAN and not table.compared else table.status.value
+
+
 def part(table: TableReport) -> str:
     """Which partitions and events were audited, if not all; else empty."""
     parts = []
@@ -161,7 +166,7 @@ def advice(report: AuditReport) -> Iterator[str]:
         yield "mend the reason above and run the audit again: nothing is proven until then"
     elif any(table.reason for table in report.tables):
         yield "a table's audit came to no end: run it again when its reason is mended"
-    if any(part(table) for table in report.tables):
+    if any(not table.whole for table in report.tables):
         yield "`tidemark audit report --merge A.json B.json` puts the parts of a shared-out audit together"
 
 

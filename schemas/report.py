@@ -154,6 +154,11 @@ class TableReport(_Model):
     cost: Cost = Cost()
 
     @property
+    def compared(self) -> bool:
+        """True if there was a key to compare, live or gone."""
+        return bool(self.keys or any(window.deleted for window in self.windows))
+
+    @property
     def whole(self) -> bool:
         """True if every partition of its topic was audited."""
         return len(self.windows) >= self.partitions
@@ -227,8 +232,7 @@ class AuditReport(_Model):
 
         From the start of the log, or from where the last such audit had ended.
         """
-        gone = any(window.deleted for table in self.tables for window in table.windows)
-        if not gone and not any(table.keys for table in self.tables):
+        if not any(table.compared for table in self.tables):
             return []
         return [
             table

@@ -91,6 +91,7 @@ def test_the_text_says_what_is_wrong_how_much_and_what_to_do() -> None:
     assert "\x1b[31m" not in shown
     assert "CLEAN" in text(report(table()))
     assert "nothing was checked" in text(report())
+    assert "clean" not in text(report(table(keys=0)))
 
 
 def test_json_has_numbers_above_2_53_as_text() -> None:

@@ -100,6 +100,7 @@ def test_only_what_is_clean_is_green(made, status: str) -> None:
     assert badges[0] == f"badge {status}"
     assert page.text.lstrip().startswith(f"{status}: audit")
     assert ("CLEAN" in page.text) == (status == "clean")
+    assert ("badge clean" in badges) == any(one.status.value == "clean" and one.keys for one in made.tables)
     for one in made.tables:
         assert one.reason in page.text
 

@@ -76,6 +76,8 @@ def test_the_last_success_stays_where_it_was(make_context: MakeContext, tmp_path
     assert (found["clean"], found["table_clean{table=s.t}"], found["table_clean{table=s.u}"]) == (0, 0, 1)
     assert found["last_success_timestamp_seconds{table=s.t}"] == good.finished.timestamp()
     assert found["last_success_timestamp_seconds{table=s.u}"] == bad.finished.timestamp()
+    earlier = written(context, good)  # as a merge of older parts
+    assert earlier["last_success_timestamp_seconds{table=s.u}"] == bad.finished.timestamp()
 
 
 @pytest.mark.parametrize(

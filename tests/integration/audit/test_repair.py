@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from auditing import World, found
 from auditor.repair import repair
@@ -204,7 +205,9 @@ def test_caps(make_world: MakeWorld, limits: dict[str, float]) -> None:
     report = world.audit()
     with pytest.raises(RepairCapError):
         mend(world, report)
-    assert mend(world, report, apply=False).counts == {RepairOutcome.PLANNED: 5}
+    with capture_logs() as said:
+        assert mend(world, report, apply=False).counts == {RepairOutcome.PLANNED: 5}
+    assert [line["action"] for line in said] == ["repair_cap"]
     assert found(world.audit()) == found(report)
 
 
