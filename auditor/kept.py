@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from confluent_kafka.admin._config import ConfigResource
 
 from auditor import shelf
@@ -82,8 +83,8 @@ class Kept:
         try:
             about, barriers = self._parts_of(store)
             reason = self._objection(store, about, barriers)
-        except (OSError, ValueError, KeyError, TypeError, InconclusiveError) as error:
-            reason = f"it is damaged: {error}"
+        except (OSError, ValueError, KeyError, TypeError, InconclusiveError, duckdb.Error) as error:
+            reason = f"it is damaged: {str(error).partition(chr(10))[0]}"
         if reason:
             _log.info("a table's audit was interrupted", action="audit_anew", topic=self._topic, reason=reason)
             store.run("CREATE OR REPLACE TABLE ops AS SELECT * FROM ops WHERE false")
@@ -141,7 +142,12 @@ class Kept:
         try:
             self._put_aside(store, barriers)
             self._due_s = time.monotonic() + _EVERY_S
-        except (OSError, InconclusiveError, UsageError) as error:  # no room: the audit itself needs none of it
+        except (
+            OSError,
+            InconclusiveError,
+            UsageError,
+            duckdb.Error,
+        ) as error:  # no room: the audit itself needs none of it
             _log.warning("keys cannot be put aside: if this audit is interrupted, the next one begins anew",
                          action="audit_not_kept", topic=self._topic, reason=str(error))  # fmt: skip
             self._forget()
