@@ -142,12 +142,8 @@ class Kept:
         try:
             self._put_aside(store, barriers)
             self._due_s = time.monotonic() + _EVERY_S
-        except (
-            OSError,
-            InconclusiveError,
-            UsageError,
-            duckdb.Error,
-        ) as error:  # no room: the audit itself needs none of it
+        except (OSError, InconclusiveError, UsageError, duckdb.Error) as error:
+            # There is no room, mostly. The audit itself needs none of it.
             _log.warning("keys cannot be put aside: if this audit is interrupted, the next one begins anew",
                          action="audit_not_kept", topic=self._topic, reason=str(error))  # fmt: skip
             self._forget()
