@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from elasticsearch import Elasticsearch
+from elastic_transport import TransportError
+from elasticsearch import ApiError, Elasticsearch
 
 from runner import until
 from schemas.errors import ExitCode
@@ -16,7 +17,7 @@ from schemas.table import Column, ColumnType
 from servers import Elastic, Servers
 from sink_load import Load
 from sink_world import World, outcomes, ready, reason
-from small_disk import mounted
+from small_disk import fill, mounted
 from stack import files
 from stack.elasticsearch import ElasticsearchServer
 from stack.watcher import Watcher
@@ -179,3 +180,33 @@ def test_it_refuses_its_user(world: World, node: NarrowNode) -> None:
 def roles(node: NarrowNode) -> list[str]:
     with Elasticsearch([node.url], basic_auth=SINK) as client:
         return list(client.security.authenticate()["roles"])
+
+
+@pytest.mark.soak
+def test_its_disk_is_full(world: World, node: NarrowNode) -> None:
+    """Items fail with 500; a node that cannot write what it has agreed to is master no more, and answers with 503."""
+    world.source.table()
+    sink = world.sink(elasticsearch={"request_timeout_s": 5})
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    filler = fill(node.folder / "data")
+    dice = random.Random(SEED)
+    for first in range(0, 1000, 200):
+        world.put(*({"id": n, "note": dice.randbytes(1000).hex()} for n in range(first, first + 200)))
+    until(lambda: any(told in reason(sink) for told in ("500 i_o_exception", "503", "no answer")), "the sink waits", 60)
+    assert not ready(sink)
+    filler.unlink()
+    until(lambda: allocated(world), "the shard is there again", 90)
+    world.await_equal(timeout_s=120)
+    assert not outcomes(sink)["poison"]
+    assert sink.stop("sink") == 0
+
+
+def allocated(world: World) -> bool:
+    """It is given up after some failures, until somebody asks for it."""
+    client = world.client.options(request_timeout=5)
+    try:
+        client.cluster.reroute(retry_failed=True, metric="none")
+        return bool(client.cluster.health(index=world.alias())["status"] == "green")
+    except (ApiError, TransportError):  # no master yet
+        return False
