@@ -12,11 +12,12 @@ _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10
 
 
-def until_done(closing: threading.Event, left: int, attempt: Callable[[], int]) -> None:
-    """Wait, and call `attempt`, until nothing is left or the sink closes. It returns how much is left.
+def until_done(closing: threading.Event, attempt: Callable[[], int]) -> None:
+    """Call `attempt` until nothing is left or the sink closes. It returns how much is left; exceptions come through.
 
-    When that is less than before, the next wait is as short as the first. Exceptions come through.
+    When that is less than before, the next wait is as short as the first.
     """
+    left = attempt()
     while left and not closing.wait(random.uniform(0, _FIRST_WAIT_S)):  # noqa: S311  spreads, hides nothing
         left = _until_less(closing, attempt, left)
 

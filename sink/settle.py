@@ -68,7 +68,8 @@ class Settler:
         Raises `RefusedError`, `IndexMissingError`, `IndexForeignError`, `UnknownOutcomeError`.
         """
         runs = self._at_once(Folded(batch))
-        until_done(self._closing, _left(runs), lambda: self._attempt(runs))
+        if _left(runs):
+            until_done(self._closing, lambda: self._attempt(runs))
 
     # --- the usual case: one request after the other, each applied as a whole ---
 

@@ -33,9 +33,9 @@ def _longest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def waits(*left: int) -> list[float]:
-    found: Iterator[int] = iter(left[1:])
+    found: Iterator[int] = iter(left)
     closing = Closing()
-    until_done(closing, left[0], lambda: next(found))
+    until_done(closing, lambda: next(found))
     assert next(found, None) is None
     return closing.waited_s
 
@@ -61,5 +61,5 @@ def test_more_than_before_is_no_progress() -> None:
 
 def test_closing_ends_it() -> None:
     closing = Closing(after=5)
-    until_done(closing, 1, lambda: 1)
+    until_done(closing, lambda: 1)
     assert len(closing.waited_s) <= 6
