@@ -13,6 +13,7 @@ from auditor.run_context import Context, StoppedError
 from auditor.table_audit import Subject
 from ops import elastic
 from ops.log import logger
+from schemas.cost import Cost
 from schemas.errors import TidemarkError
 from schemas.report import Against, AuditReport, AuditStatus, TableReport
 
@@ -69,6 +70,7 @@ def _logged(audit: BinlogAudit, subject: Subject, reason: str) -> TableReport:
         counts=dict(counts),
         findings=findings,
         findings_cut=sum(counts.values()) > len(findings),
+        cost=Cost(events=audit.events.get(subject.table, 0)),
     )
 
 

@@ -34,7 +34,7 @@ _UNICODE = {"utf8mb4", "utf8mb3", "utf8", "ascii"}
 
 
 class BinlogAudit:
-    """All tables at once, since the binlog is read once. `events`: records read from the topics."""
+    """All tables at once, since the binlog is read once. `keys`: row changes; `events`: records of the topic."""
 
     def __init__(self, context: Context, subjects: Sequence[Subject]) -> None:
         self._context = context
@@ -46,6 +46,7 @@ class BinlogAudit:
         self.findings: dict[str, list[Finding]] = {name: [] for name in self._tables}
         self.keys: dict[str, int] = dict.fromkeys(self._tables, 0)
         self.reasons: dict[str, str] = {}
+        self.events: dict[str, int] = dict.fromkeys(self._tables, 0)
 
     def run(self) -> None:
         """Fill counts and findings. Raises `InconclusiveError` and what keeps it from the servers."""
@@ -80,6 +81,7 @@ class BinlogAudit:
         with Topic(self._context, subject.topic) as topic:
             parts = [topic.watermark(partition) for partition in topic.partitions()]
             for messages in topic.messages([Watermark(partition=p.partition, low=p.low, high=p.high) for p in parts]):
+                self.events[name] += len(messages)
                 changes = (row_change(message, with_key=self._with_key[name]) for message in messages)
                 kept = [c for c in changes if c and c.ts_ms >= since_ms and not mark.reached(c.file, c.pos)]
                 sides.add("published", kept)

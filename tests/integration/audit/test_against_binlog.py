@@ -74,16 +74,12 @@ class Copy:
 
     def read(self) -> Records:
         reader = Consumer({**self.where, "group.id": "copy", "isolation.level": "read_committed",
-                           "auto.offset.reset": "earliest"})  # fmt: skip
+                           "auto.offset.reset": "earliest", "enable.partition.eof": True})  # fmt: skip
         found: Records = []
         for topic, count in self.topics.items():
             for number in range(count):
                 reader.assign([TopicPartition(topic, number, 0)])
-                end = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
-                while reader.position([TopicPartition(topic, number)])[0].offset < end and end:
-                    message = reader.poll(1)
-                    if message is None:
-                        break  # markers alone are left
+                while (message := reader.poll(10)) is not None and message.error() is None:  # until the partition's end
                     headers = list(message.headers() or [])
                     found.append((topic, number, message.key(), message.value(), headers))
         reader.close()

@@ -171,14 +171,18 @@ def test_live_writes_are_no_findings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     pipeline = make_pipeline(
-        "live", cdc={"tables": [f"{database}.*"], "allow_empty": True}, audit={"max_requests_per_s": 1000, "wait_s": 60}
-    )
+        "live", cdc={"tables": [f"{database}.*"], "allow_empty": True},
+        audit={"max_requests_per_s": 1000, "wait_s": 60},
+        kafka={"max_event_bytes": 200_000}, sink={"tables": {f"{database}.x": {"fields": {"type": {"v": "long"}}}}},
+    )  # fmt: skip
     context = Context(settings=load(pipeline.config).settings)
     connection = mysql.connect(database=database)
     cursor = connection.cursor()
     pipeline.start("cdc", "sink")
     cursor.execute("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20))")
     cursor.executemany("INSERT INTO t VALUES (%s, 'first')", [(n,) for n in range(60)])
+    cursor.execute("CREATE TABLE x (id INT PRIMARY KEY, v VARCHAR(20), big LONGTEXT)")
+    cursor.execute("INSERT INTO x VALUES (1, '5', 'x'), (2, 'no number', 'x'), (3, '6', REPEAT('x', 500000))")
     pipeline.await_equal(database, ("t",))
     stop = threading.Event()
 
@@ -198,7 +202,7 @@ def test_live_writes_are_no_findings(
     client = elastic.client()
     try:
         client.delete(index=pipeline.alias(database, "t"), id="55")
-        assert said(audited(context)) == {f"{database}.t/55": "missing"}
+        assert said(audited(context)) == {f"{database}.t/55": "missing", f"{database}.x/2": "dead_lettered"}
     finally:
         stop.set()
         thread.join(30)
