@@ -76,12 +76,17 @@ class Copy:
         reader = Consumer({**self.where, "group.id": "copy", "isolation.level": "read_committed",
                            "auto.offset.reset": "earliest", "enable.partition.eof": True})  # fmt: skip
         found: Records = []
-        for topic, count in self.topics.items():
-            for number in range(count):
-                reader.assign([TopicPartition(topic, number, 0)])
-                while (message := reader.poll(10)) is not None and message.error() is None:  # until the partition's end
-                    headers = list(message.headers() or [])
-                    found.append((topic, number, message.key(), message.value(), headers))
+        parts = [TopicPartition(topic, n, 0) for topic, count in self.topics.items() for n in range(count)]
+        reader.assign(parts)
+        open_ = len(parts)
+        while open_:
+            message = reader.poll(10)
+            assert message is not None
+            if message.error() is not None:  # the end of a partition
+                open_ -= 1
+                continue
+            place = (message.topic(), message.partition())
+            found.append((*place, message.key(), message.value(), list(message.headers() or [])))
         reader.close()
         return found
 
