@@ -57,9 +57,9 @@ class Round:
                 self._fail(context, outputs, started, error)
                 raise
             shelf.keep(report)
-            proven.note(report)
+            unnoted = _note(report)
             report, refused = self._repair(context, report)
-            return Done(report, refused, outputs.deliver(report))
+            return Done(report, refused, outputs.deliver(report) or unnoted)
 
     def _audit(self, context: Context) -> AuditReport:
         if self.against is Against.MYSQL:
@@ -85,6 +85,15 @@ class Round:
             finished=datetime.now(UTC), tables=[],
         )  # fmt: skip
         outputs.deliver(report, keep=False)
+
+
+def _note(report: AuditReport) -> TidemarkError | None:
+    """What it has proven is kept for later audits; whatever becomes of that, this one's findings are told."""
+    try:
+        proven.note(report)
+    except TidemarkError as error:
+        return error
+    return None
 
 
 def left(report: AuditReport) -> AuditStatus:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from auditing import World, found
-from auditor import proven
+from auditor import proven, shelf
 from auditor.audit import audit
+from auditor.outputs import Outputs
+from auditor.round import Round
 from auditor.run_context import Context
 from auditor.since import since
 from schemas.report import AuditReport, AuditStatus
@@ -62,3 +64,18 @@ def test_since_the_last_clean_one(make_world: MakeWorld) -> None:
     assert (second.tables[0].cost.events, second.tables[0].keys) == (1, 1)
     proven.note(second)
     assert found(run(world, "clean")) == {"stale": ["1"]}  # it was not clean, so its end counts for nothing
+
+
+def test_what_cannot_be_kept_hides_no_findings(make_world: MakeWorld) -> None:
+    world = make_world()
+    world.put(*map(str, range(20)))
+    world.sync()
+    shelf.folder(world.name).joinpath("proven.json").write_text("{")
+    context = Context(settings=world.settings)
+    done = Round().once(context, Outputs(context))
+    assert (done.report.status, done.undelivered and done.undelivered.code) == (AuditStatus.CLEAN, "usage")
+    world.remove("7")
+    assert found(Round().once(context, Outputs(context)).report) == {"missing": ["7"]}
+    unproven = run(world, "clean")
+    assert unproven.status is AuditStatus.INCONCLUSIVE
+    assert "Remove the file" in unproven.reason
