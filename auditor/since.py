@@ -15,15 +15,20 @@ _OFFSET = re.compile(r"\s*(\d{1,7}):(\d{1,18})\s*", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """`ts_ms`: when it was published; `offsets`: partition -> offset; neither: where the last clean audit ended."""
+    """As people wrote it. `offsets`: partition -> offset."""
 
     text: str
-    ts_ms: int | None = None
     offsets: Mapping[int, int] | None = None
 
     @property
     def clean(self) -> bool:
-        return self.ts_ms is None and self.offsets is None
+        """True for where the last clean audit ended."""
+        return self.text == CLEAN
+
+    @property
+    def ts_ms(self) -> int:
+        """A time of publishing; two hours ago is another one in every round of a service."""
+        return moment_ms(self.text)
 
 
 def since(text: str) -> Since:
@@ -32,7 +37,8 @@ def since(text: str) -> Since:
         return Since(text=CLEAN)
     if ":" in text and _OFFSET.fullmatch(text.split(",", maxsplit=1)[0]):
         return Since(text=text.strip(), offsets=_offsets(text))
-    return Since(text=text.strip(), ts_ms=moment_ms(text))
+    moment_ms(text)
+    return Since(text=text.strip())
 
 
 def _offsets(text: str) -> dict[int, int]:

@@ -83,7 +83,10 @@ def _plain(inner: bytes) -> bytes | None:
 
 
 class Skim:
-    """Of one topic: what the keys of its table begin with is learned. A shape that drops rows has to see them whole."""
+    """Of one topic: what the keys of its table begin with is learned.
+
+    A shape that drops rows has to see them whole, and only records of tidemark's are read by members.
+    """
 
     def __init__(self, shape: Shape = PLAIN) -> None:
         self._shape = shape

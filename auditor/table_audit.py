@@ -144,10 +144,10 @@ class TableAudit:
         if since is None:
             return {}
         self._since = since.text
-        if since.ts_ms is not None:
-            return topic.at(since.ts_ms)
         if since.offsets is not None:
             return since.offsets
+        if not since.clean:
+            return topic.at(since.ts_ms)
         index_name = self._index.name if self._index else ""
         begin = proven.read(self._context.settings.source.name, subject.table, subject.topic_id, index_name)
         self._since = since.text if begin else ""

@@ -15,7 +15,8 @@ from auditor.pace import Pace
 from auditor.skim import KeyTexts, Skim, glance
 from schemas.errors import FormatError
 from schemas.key import BARRIER_KEY, kafka_key, key_text
-from schemas.shape import PLAIN
+from schemas.record import Kind, Read
+from schemas.shape import PLAIN, Rules, Shape
 
 
 class Record(NamedTuple):
@@ -116,6 +117,13 @@ def test_what_tidemark_cannot_have_written_stops_the_audit() -> None:
     for record in broken:
         with pytest.raises(FormatError):
             Skim().columns([record])
+
+
+def test_other_records_than_ours_are_read_by_their_reader() -> None:
+    foreign = Shape(Rules(), reader=lambda *_: Read(Kind.UPSERT, "theirs", 5, {"op": "c", "source": {"ts_ms": 1}}))
+    some: list[Any] = [Record(b'{"id":1}', event())]
+    assert Skim(foreign).columns(some).keys == [b"theirs"]
+    assert Skim().columns(some).keys == [b"1"]
 
 
 @given(st.lists(keys, max_size=6))
