@@ -69,7 +69,8 @@ def headline(report: AuditReport) -> str:
 def about(report: AuditReport) -> str:
     """Which audit this is."""
     took_s = (report.finished - report.started).total_seconds()
-    return f"audit {report.id} of `{clean(report.name)}`, {report.finished:%Y-%m-%d %H:%M:%S} UTC, {took_s:.1f} s"
+    deep = ", every document read" if any(table.deep for table in report.tables) else ""
+    return f"audit {report.id} of `{clean(report.name)}`, {report.finished:%Y-%m-%d %H:%M:%S} UTC, {took_s:.1f} s{deep}"
 
 
 def status(table: TableReport) -> str:

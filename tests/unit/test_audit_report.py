@@ -16,7 +16,17 @@ from auditor.report_json import to_json
 from auditor.report_text import show
 from ops.duration import seconds
 from schemas.errors import PartialAnswerError, UsageError
-from schemas.report import AuditReport, AuditStatus, Finding, FindingClass, Repair, RepairOutcome, TableReport, Window
+from schemas.report import (
+    Against,
+    AuditReport,
+    AuditStatus,
+    Finding,
+    FindingClass,
+    Repair,
+    RepairOutcome,
+    TableReport,
+    Window,
+)
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 CLEAN, RED, GRAY = AuditStatus.CLEAN, AuditStatus.FINDINGS, AuditStatus.INCONCLUSIVE
@@ -129,3 +139,25 @@ def test_lengths_of_time() -> None:
     for wrong in ("", "1", "h", "-1h", "0s", "1 hour"):
         with pytest.raises(UsageError):
             seconds(wrong)
+
+
+def test_each_comparison_has_its_words() -> None:
+    finding = {"table": "s.t", "document": "s.t/5", "id": "5", "key": "5", "expected": None, "found": None}
+    differs = [{"field": "a", "expected": '"' + "x" * 100, "found": None}]
+    mysql = [{**finding, "class": "missing"}, {**finding, "class": "content", "differs": differs}]
+    change = {"gtid": "u:7", "file": "bin.1", "pos": 4, "row": 0, "op": "u"}
+    binlog = [{**finding, "class": "unpublished", "change": change}]
+    of_mysql = report(table(RED, counts={"missing": 1, "content": 1}, findings=mysql, deep=True))
+    shown = text(of_mysql.model_copy(update={"against": Against.MYSQL}))
+    for said in (
+        "beside 1 rows in MySQL",
+        "as its row in MySQL",
+        "every document read",
+        'a (absent, not "' + "x" * 39 + "…",
+    ):
+        assert said in shown
+    assert "audit repair" not in shown
+    of_binlog = report(table(RED, counts={"unpublished": 1}, findings=binlog))
+    shown = text(of_binlog.model_copy(update={"against": Against.BINLOG}))
+    for said in ("should be: in the topic", "the change `u` of u:7 at bin.1:4 row 0", "of 1 in the binlog"):
+        assert said in shown
