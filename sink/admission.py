@@ -29,7 +29,6 @@ class Admission:
     def __init__(
         self,
         *,
-        group: str,
         lanes: int,
         put: Callable[[int, Share], None],
         targets: Callable[[], Mapping[str, Target]],
@@ -37,7 +36,6 @@ class Admission:
         sweep: Callable[[Part, int, Callable[[], None]], None],
         troubles: Troubles,
     ) -> None:
-        self._group = group
         self._lanes = lanes
         self._put = put
         self._targets = targets

@@ -83,7 +83,6 @@ class Sink:
             claim=self._claim,
         )
         self._admission = Admission(
-            group=name,
             lanes=settings.sink.lanes,
             put=self._lanes.put,
             targets=lambda: self._watcher.targets,

@@ -86,10 +86,10 @@ class Recording:
 
 
 @contextmanager
-def connector(found: Servers, db: str, *, schemas: bool, folder: Path, keep: bool = False) -> Iterator[str]:
+def connector(found: Servers, db: str, *, schemas: bool, folder: Path) -> Iterator[str]:
     """The real connector, reading a database with the tables of `SCHEMA` from its snapshot on; its topics' prefix.
 
-    `keep`: leave the topics.
+    The topics are left where they are.
     """
     debezium = Debezium(found, folder, db, lambda sentence: print(sentence, file=sys.stderr))
     admin = AdminClient({"bootstrap.servers": found.kafka})
@@ -119,8 +119,6 @@ def connector(found: Servers, db: str, *, schemas: bool, folder: Path, keep: boo
             raise
         child.check()
         child.stop()
-    for future in admin.delete_topics([topic.topic for topic in topics]).values() if not keep else ():
-        future.result(30)
 
 
 def execute(found: Servers, db: str, *statements: str) -> None:
@@ -177,11 +175,10 @@ def rows(found: Servers, db: str) -> dict[str, dict[str, dict[str, Any]]]:
         connection.close()
 
 
-def record(found: Servers, *, schemas: bool, folder: Path, keep: bool = False) -> Recording:
-    """Have it write everything. `keep`: leave the topics."""
-    db = "recorded"
+def record(found: Servers, db: str, *, schemas: bool, folder: Path) -> Recording:
+    """Have it write everything."""
     prepare(found, db)
-    with connector(found, db, schemas=schemas, folder=folder, keep=keep) as prefix:
+    with connector(found, db, schemas=schemas, folder=folder) as prefix:
         until(lambda: len(read(found.kafka, prefix, db)) >= 4, "the snapshot", 120)
         execute(found, db, *AFTER, LAST)
         until(lambda: any(b"9999" in (r.key or b"") for r in read(found.kafka, prefix, db)), "the last row", 120)
@@ -226,6 +223,14 @@ def load(name: str) -> Recording:
     return Recording(prefix=head["prefix"], db=head["db"], records=records, rows=head["rows"])
 
 
+def clean(kafka: str, prefix: str) -> None:
+    """Delete the topics that begin with a prefix."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    topics = [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{prefix}.")]
+    for future in admin.delete_topics(topics).values() if topics else ():
+        future.result(30)
+
+
 def play(recording: Recording, kafka: str, prefix: str) -> None:
     """Write a recording into topics that begin with `prefix`; they are made if they are missing."""
     admin = AdminClient({"bootstrap.servers": kafka})
@@ -243,7 +248,7 @@ def play(recording: Recording, kafka: str, prefix: str) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="debezium-") as folder, servers(Path(folder), print) as found:
         for name, schemas in (("schemas", True), ("plain", False)):
-            recording = record(found, schemas=schemas, folder=Path(folder) / name)
+            recording = record(found, f"recorded_{name}", schemas=schemas, folder=Path(folder) / name)
             save(recording, RECORDINGS / f"debezium-{name}.jsonl.gz")
             print(f"{name}: {len(recording.records)} records")
 

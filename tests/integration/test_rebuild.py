@@ -77,11 +77,6 @@ def test_it_takes_over_and_the_sink_goes_on(world: World) -> None:
     # The old index is kept as it was, where wildcards do not find it.
     assert world.indices() == [f"{world.alias()}.000001", f"{world.alias()}.000002"]
     assert list(world.client.indices.get(index=f"{world.alias()}.*")) == [f"{world.alias()}.000002"]
-    again = rebuilt(sink.config, "shop.orders", "--drop-old")
-    took_over(world, again, old=2, new=3)
-    assert again.result["old_dropped"]
-    assert world.indices() == [f"{world.alias()}.000001", f"{world.alias()}.000003"]
-    world.await_equal()
     assert sink.stop("sink") == 0
 
 
@@ -94,7 +89,10 @@ def test_a_table_that_its_mapping_stopped_comes_back(world: World) -> None:
     world.put(*({"id": n, "note": n} for n in range(50)))
     until(lambda: "note: has text, needs long" in reason(sink), "the table is stopped")
     assert "tidemark sink rebuild shop.orders" in sink.log("sink")
-    took_over(world, rebuilt(sink.config, "shop.orders"), old=1, new=2)
+    done = rebuilt(sink.config, "shop.orders", "--drop-old")
+    took_over(world, done, old=1, new=2)
+    assert done.result["old_dropped"]
+    assert world.indices() == [f"{world.alias()}.000002"]
     world.put({"id": 7, "note": 77})
     world.await_equal()
     until(lambda: ready(sink), "the sink is content")
@@ -160,7 +158,6 @@ def test_interrupted_held_and_given_up(world: World, running: Callable[..., Rebu
     assert done.code == 0, done.said
     world.await_equal()
     assert world.indices() == [f"{world.alias()}.000001"]
-    assert rebuilt(sink.config, "shop.orders", "--abort").code == ExitCode.USAGE
     assert sink.stop("sink") == 0
 
 
