@@ -96,9 +96,14 @@ def harm(client: Any, pipeline: Pipeline, database: str, rng: random.Random) -> 
         for hit in rest if table == "t" else ():
             source = hit["_source"]
             filled = [name for name, value in source.items() if name not in ("_cdc", "id") and value is not None]
-            field = rng.choice(filled or ["c0"])
-            others = [value for one in hits if (value := one["_source"][field]) not in (None, source[field])]
-            other = {**source, field: rng.choice(others)}
+            # Some columns hold one value in all rows, some nothing but nulls beside this one.
+            others = {
+                field: found
+                for field in filled or ["c0"]
+                if (found := [v for one in hits if (v := one["_source"][field]) not in (None, source[field])])
+            }
+            field = rng.choice(list(others))
+            other = {**source, field: rng.choice(others[field])}
             client.index(
                 index=alias, id=hit["_id"], document=other, version=hit["_version"], version_type="external_gte"
             )
