@@ -87,7 +87,8 @@ class Succession:
         alias = self._indices.alias(table)
         with self._asked(alias):
             found = self._client.indices.get(index=f"{alias}.*", features=["aliases"], expand_wildcards="all").body
-        name = names.index(alias, max((_generation(alias, known) for known in found), default=0) + 1)
+        # The first is for a sink to make: one that starts meanwhile must not find another's there.
+        name = names.index(alias, max((_generation(alias, known) for known in found), default=1) + 1)
         heir = Heir(name=name, of=alias, config=config)
         self._beside.create_next(table, name, self._beside.alias(table), heir.to_json())
         return heir

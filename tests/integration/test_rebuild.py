@@ -135,6 +135,7 @@ def test_a_sink_that_lost_its_offsets_goes_on_behind_a_new_index(world: World) -
     world.put({"id": 3, "note": "meanwhile"})
     done = rebuilt(sink.config, "shop.orders")
     assert (done.code, done.result["offsets_set"], done.result["old"]) == (0, True, None), done.said
+    assert world.behind_alias() == [f"{world.alias()}.000002"]  # a sink that starts meanwhile makes the first itself
     assert world.shown() == world.rows["shop.orders"]
     again = world.sink()
     world.put({"id": 8, "note": "after"})
