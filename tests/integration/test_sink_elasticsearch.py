@@ -144,7 +144,7 @@ def test_one_request_in_which_everything_occurs(world: World) -> None:
 def test_killed_in_the_middle_of_requests(world: World, node: NarrowNode) -> None:
     world.source.table()
     sink = world.sink(sink={"max_batch_events": 50, "linger_s": 0})
-    with Load(world, SEED):
+    with Load(world, SEED, pause_s=0.2):
         until(lambda: outcomes(sink)["applied"] > 100, "requests")
         node.kill()
         until(lambda: reason(sink), "the sink waits")
