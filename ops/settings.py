@@ -135,7 +135,7 @@ class ElasticsearchSettings(_WithPassword):
     ca_file: Path | None = None
     api_key: SecretStr | None = None
     api_key_file: Path | None = None
-    request_timeout_s: Seconds = 60
+    request_timeout_s: Annotated[Seconds, Field(le=120)] = 60  # longer, and deletes could come back: `gc_deletes`
 
     @field_validator("urls")
     @classmethod

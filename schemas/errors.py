@@ -151,6 +151,12 @@ class IndexForeignError(UnsafeError):
     code = "index-foreign"
 
 
+class IndexRulesError(UnsafeError):
+    """An index took another's place that was made by other rules than those by which rows are written."""
+
+    code = "index-rules"
+
+
 class IndexMissingError(UnsafeError):
     """The index behind an alias is gone; writing would start an empty one."""
 

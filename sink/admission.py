@@ -55,7 +55,8 @@ class Admission:
 
     def _pass(self, part: Part, messages: Sequence[Message]) -> bool:
         """Put them into the lanes if none of them has to wait, which is the rule."""
-        version = self._targets()[part.topic].version
+        target = self._targets()[part.topic]
+        part.shape, version = target.shape, target.version
         read = intake(part, messages, version=version, lanes=self._lanes) if version > 0 else None
         if read is None:
             return False
@@ -80,6 +81,7 @@ class Admission:
             if part.wait is not None:
                 return
             item = part.held.popleft()
+            part.shape = self._targets()[part.topic].shape  # another primary key, other routings
             if item.kind is not Kind.BARRIER:
                 self._put(lane_of(item.kafka_key, self._lanes), share_of([item]))
 

@@ -19,7 +19,7 @@ NOTHING = -1  # the version of an index that can take no event at all as it is c
 class Follower(Protocol):
     """Whoever changes mappings."""
 
-    def follow(self, index: Index, table: Table) -> Index:
+    def follow(self, index: Index, table: Table, *, older: bool = False) -> Index:
         """Raises `MappingConflictError`."""
 
 
@@ -38,7 +38,7 @@ def follow(indices: Follower, catalog: Catalog, index: Index, newest: Table) -> 
         table, before = catalog.get(newest.full_name, number), index.version
         if table is not None:
             try:
-                index = indices.follow(index, table)
+                index = indices.follow(index, table, older=number < newest.version)
             except MappingConflictError as error:
                 return Followed(replace(index, version=reached), error)
             if index.version > before:

@@ -25,6 +25,7 @@ from schemas.errors import (
     UsageError,
 )
 from schemas.fit import misfits
+from schemas.shape import Rules
 from schemas.table import FORMAT, Table, check_format
 from sink.definition import GC_DELETES, Definition
 from sink.mapping import field_count
@@ -45,6 +46,19 @@ class Index:
     name: str
     version: int
     created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What an alias leads to, and by which rules it was made: their mark and the routing's columns, sorted."""
+
+    name: str
+    mark: str
+    routing: tuple[str, ...]
+
+    def made_by(self, rules: Rules) -> bool:
+        """True if its documents are those that these rules make."""
+        return (self.mark, self.routing) == (rules.mark, tuple(sorted(rules.routing)))
 
 
 class Indices:
@@ -92,12 +106,17 @@ class Indices:
 
     def verify(self, alias: str) -> None:
         """Raise `IndexMissingError` or `IndexForeignError` if the alias does not lead to one index of ours."""
+        self.behind(alias)
+
+    def behind(self, alias: str) -> Behind:
+        """The one index of ours that the alias leads to. Raises as `verify` does."""
         found = self._get(alias)
         if found is None:
             raise IndexMissingError(
                 "the index or its alias is gone", where=alias, hint="Restore it, or rebuild it from the topic."
             )
-        self._ours(alias, found)
+        name, meta = self._ours(alias, found)
+        return Behind(name=name, mark=meta.get("rules", ""), routing=tuple(meta.get("routing", ())))
 
     def create_next(self, table: Table, name: str, alias: str, rebuild: Mapping[str, Any]) -> None:
         """Make an index, hidden and without refreshes and replicas, that is filled before it takes another's place.
@@ -180,11 +199,14 @@ class Indices:
         """What the index of this version of a table should be."""
         return Definition(self._settings, table)
 
-    def follow(self, index: Index, table: Table) -> Index:
-        """Make what the index lacks of a version. Raises `MappingConflictError` for what cannot be changed."""
+    def follow(self, index: Index, table: Table, *, older: bool = False) -> Index:
+        """Make what the index lacks of a version. Raises `MappingConflictError` for what cannot be changed.
+
+        What is configured need not fit an `older` version of the table: a column that it lacks is null.
+        """
         wanted, existing = self.definition(table), self.mappings(index)
         found = [str(difference) for difference in wanted.differences(existing) if not difference.in_place]
-        if found := [*misfits(wanted.rules, table), *found]:
+        if found := [*([] if older else misfits(wanted.rules, table)), *found]:
             raise _conflict(index, table, "; ".join(found))
         version = max(index.version, table.version)
         if version > index.version or wanted.differences(existing):

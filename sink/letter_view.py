@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, islice
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from sink.case import Case, Ending
 from sink.letterbox import Numbered
 
 _SHOWN_CHARACTERS = 100
+_PAGE = 1000
 _COLOUR = {
     Ending.PLANNED: "cyan",
     Ending.INDEXED: "green",
@@ -48,19 +50,28 @@ def list_json(letters: Iterable[Numbered]) -> Iterator[bytes]:
 
 
 def show_list(letters: Iterable[Numbered], console: Console) -> None:
-    """A line for each, in a grid that is printed when all are there."""
-    grid = Grid(box=None, pad_edge=False, header_style="bold")
+    """A line for each, in grids of a thousand: there may be many letters."""
+    coming, shown = iter(letters), 0
+    for page in count():
+        grid = _grid(islice(coming, _PAGE), header=page == 0)
+        if not grid.row_count:
+            break
+        shown += grid.row_count
+        console.print(grid)
+    console.print(Text(f"{shown:,} dead letters", style="bold") if shown else "no dead letters")
+
+
+def _grid(letters: Iterable[Numbered], *, header: bool) -> Grid:
+    grid = Grid(box=None, pad_edge=False, header_style="bold", show_header=header)
     for title in ("number", "refused at", "table", "key", "why"):
         grid.add_column(title, justify="right" if title == "number" else "left", no_wrap=title != "why")
     for found in letters:
         about = found.letter
         why = f"{about.status} {about.type}: {about.reason}"
-        grid.add_row(
-            str(found.number), iso(about.ts_ms), _short(about.table), _short(about.key_text, 40), Text(_short(why))
-        )
-    if grid.row_count:
-        console.print(grid)
-    console.print(Text(f"{grid.row_count:,} dead letters", style="bold") if grid.row_count else "no dead letters")
+        texts = (_short(about.table), _short(about.key_text, 40), _short(why))
+        # What others wrote is never markup: `[/b]` can be a key.
+        grid.add_row(str(found.number), iso(about.ts_ms), *map(Text, texts))
+    return grid
 
 
 def show_json(found: Numbered) -> bytes:

@@ -17,7 +17,7 @@ from ops.kafka import translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import IndexForeignError, OffsetsLostError, UnreachableError
+from schemas.errors import IndexForeignError, IndexRulesError, OffsetsLostError, UnreachableError
 from sink import barrier, hints
 from sink.admission import Admission
 from sink.chores import Chores
@@ -99,7 +99,7 @@ class Sink:
             self._start()
             while not self._stop.requested:
                 self._round()
-        except IndexForeignError:
+        except (IndexForeignError, IndexRulesError):
             self._group.go_back()
             raise
         except KafkaException as error:

@@ -35,7 +35,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One table. `why`: of a foreign index; `applied`: what was changed just now.
+    """One table. `why`: of a foreign index, or what Elasticsearch refused; `applied`: what was changed just now.
 
     `outdated`: the index was made with another filter, transform or other fields, so that older documents may differ.
     """
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def diff(self) -> list[str]:
-        return [self.why] if self.why else [str(difference) for difference in self.differences]
+        return [*map(str, self.differences), *([self.why] if self.why else [])]
 
     def to_json(self) -> dict[str, Any]:
         """One of the `tables` of `tidemark.sink.mapping/1`."""
@@ -100,12 +100,14 @@ def apply(indices: Indices, catalog: Catalog, plan: Plan) -> Plan:
     index = None if plan.state in (State.CREATE, State.FOREIGN) else indices.find(table)
     if index is None or not plan.differences:
         return plan
-    follow(indices, catalog, index, table)
+    followed = follow(indices, catalog, index, table)
     settings = plan.definition.dynamic_settings(plan.differences)
     if settings:
         indices.set(index, settings)
     after = plan_of(indices, catalog, table)
     done = tuple(difference for difference in plan.differences if difference not in after.differences)
+    if followed.conflict is not None and not after.state.stuck:
+        after = replace(after, state=State.CONFLICT, why=followed.conflict.what)
     return replace(after, applied=done)
 
 

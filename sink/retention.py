@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
@@ -10,10 +12,13 @@ from schemas.errors import OffsetsLostError
 
 
 def retention_s(client: AdminClient, topic: str, where: str, timeout_s: float = 15) -> float:
-    """`delete.retention.ms`, in seconds. Raises a `TidemarkError`."""
+    """`delete.retention.ms`, in seconds; without end where nothing is compacted. Raises a `TidemarkError`."""
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     asked = client.describe_configs([resource], request_timeout=timeout_s)[resource]
-    return int(answer(asked, timeout_s, where)["delete.retention.ms"].value) / 1000
+    found = answer(asked, timeout_s, where)
+    if "compact" not in found["cleanup.policy"].value.split(","):
+        return math.inf
+    return int(found["delete.retention.ms"].value) / 1000
 
 
 def too_old(where: str, *, behind_s: float, limit_s: float, hint: str) -> OffsetsLostError:

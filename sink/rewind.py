@@ -103,8 +103,9 @@ class Rewind:
             for part in committed(self._settings.kafka, self._group, wanted, _TIMEOUT_S) if wanted else ():
                 if part.offset >= 0:
                     noted = self._noted(part, table, topic_id)
-                    self._check_age(places, part, noted, table, retained_s)
-                    yield self._move(places, part, noted, table, target)
+                    since_ms = self._unread_since_ms(places, part, noted, table, retained_s)
+                    # The clock of unread deletes runs on; those that are read again were applied.
+                    yield self._move(places, part, noted._replace(began_ms=since_ms, read_ms=since_ms), table, target)
 
     def _noted(self, part: TopicPartition, table: Table, topic_id: str) -> Committed:
         where = f"{part.topic}[{part.partition}]"
@@ -115,13 +116,16 @@ class Rewind:
             raise OffsetsLostError(what, where=where, hint=hint)
         return noted
 
-    def _check_age(
+    def _unread_since_ms(
         self, places: Places, part: TopicPartition, noted: Committed, table: Table, retained_s: float
-    ) -> None:
-        """What compaction took before it was read stays lost: going back must not get a sink past its check."""
+    ) -> int:
+        """No record that was never read is older than this: milliseconds since 1970.
+
+        What compaction took before it was read stays lost: going back must not get a sink past its check.
+        """
         first = places.first(part.partition, part.offset)
         if first is None:
-            return
+            return int(time.time() * 1000)
         since_ms = unread_since_ms(
             end=part.offset, offset=first.offset, published_ms=first.published_ms, read_ms=noted.read_ms,
             began_ms=noted.began_ms,
@@ -131,14 +135,14 @@ class Rewind:
             where = f"{part.topic}[{part.partition}] at offset {first.offset}"
             hint = hints.rebuild(table.full_name)
             raise too_old(where, behind_s=behind_s, limit_s=retained_s, hint=hint)
+        return since_ms
 
     def _move(self, places: Places, part: TopicPartition, noted: Committed, table: Table, target: Target) -> Move:
         number, old = part.partition, part.offset
         wanted = places.offset_at(number, target.since_ms) if target.since_ms is not None else target.offset or 0
         new = min(old, max(wanted, places.low(number)))
         if new < old:
-            now_ms = int(time.time() * 1000)
-            noted = noted._replace(seq=places.seq_below(number, new), began_ms=now_ms, read_ms=now_ms)
+            noted = noted._replace(seq=places.seq_below(number, new))
         return Move(
             table=table.full_name, topic=table.topic, number=number, old=old, new=new, noted=noted,
             state=State.PLANNED if new < old else State.UNCHANGED,

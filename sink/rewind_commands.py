@@ -11,6 +11,7 @@ import orjson
 import typer
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 from ops.catalog import Catalog
 from ops.config import load
@@ -86,7 +87,7 @@ def _show(moves: Sequence[Move], console: Console, *, applied: bool) -> None:
     for title in ("table", "partition", "from", "to", ""):
         grid.add_column(title, justify="right" if title in ("partition", "from", "to") else "left", no_wrap=True)
     for move in moves:
-        grid.add_row(clean(move.table), str(move.number), str(move.old), str(move.new), move.state)
+        grid.add_row(Text(clean(move.table)), str(move.number), str(move.old), str(move.new), move.state)
     if moves:
         console.print(grid)
     back = sum(move.old - move.new for move in moves)

@@ -11,7 +11,7 @@ from ops.control import ControlReader
 from schemas.key import BARRIER_KEY
 from schemas.record import Kind
 from sink.case import Case
-from sink.part import Part, item_in
+from sink.part import Item, Part, item_in
 
 SILENCE_S = 60
 
@@ -39,7 +39,15 @@ class Since:
             case.there = case.there or item.offset == case.offset
         elif item.seq > max(case.seq, case.overtaken_by):
             case.overtaken_by = item.seq
-            case.erased_below = item.seq if item.kind is Kind.DELETE else 0
+            case.erased_below = 0 if self._leaves_document(item) else item.seq
+
+    def _leaves_document(self, item: Item) -> bool:
+        """As the sink decides it: a filter or a transform deletes as well."""
+        shape = self._part.shape
+        if item.kind is Kind.DELETE or item.value is None or not shape.selective:
+            return item.kind is not Kind.DELETE
+        event = shape.read(item.kafka_key, item.value, None, item.offset).event
+        return event is not None and shape.exists(event)
 
     def _barrier(self, message: Message) -> None:
         item = item_in(self._part, message)

@@ -15,7 +15,7 @@ from ops.kafka import admin, committed, metadata, topic_ids, translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.shapes import Shapes
-from schemas.errors import ConfigError, IndexMissingError, OffsetsLostError, TidemarkError
+from schemas.errors import ConfigError, IndexMissingError, IndexRulesError, OffsetsLostError, TidemarkError
 from schemas.fit import misfits, unknown
 from schemas.shape import PLAIN, Shape
 from schemas.table import Table
@@ -85,6 +85,7 @@ class Watcher:
         self._wake = threading.Event()
         self._looked_at_topics = self._looked_at_indices = float("-inf")
         self._gone_since: dict[str, float] = {}
+        self._behind: dict[str, str] = {}  # alias -> the index that it was last seen to lead to
         self.ready = threading.Event()
         self.targets: Mapping[str, Target] = {}
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -144,9 +145,23 @@ class Watcher:
         if now - self._looked_at_indices >= _INDICES_EVERY_S:
             for target in self.targets.values():
                 is_sound = self._settled(target.alias)
-                self._indices.verify(target.alias)
+                self._check_rules(target)
                 is_sound()
             self._looked_at_indices = now
+
+    def _check_rules(self, target: Target) -> None:
+        """An index that has taken another's place has to be one that this sink's documents belong into."""
+        behind = self._indices.behind(target.alias)
+        before = self._behind.setdefault(target.alias, behind.name)
+        if behind.name != before and not behind.made_by(target.shape.rules):
+            raise IndexRulesError(
+                f"{behind.name} has taken the place of {before}, and was made with another filter, transform, routing "
+                f"or fields than this sink has for {target.table}",
+                where=target.alias,
+                hint="Start the sink with the configuration that the index was built with; then look for what was "
+                "written by the old one: `tidemark audit run --deep`.",
+            )
+        self._behind[target.alias] = behind.name
 
     def _news(self, tables: Mapping[str, Table]) -> bool:
         known = self.targets

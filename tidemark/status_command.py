@@ -11,8 +11,10 @@ import typer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from ops.config import load
+from ops.log import clean
 from ops.settings import Settings
 from schemas.errors import ExitCode
 from tidemark.config_commands import ConfigPath
@@ -68,5 +70,5 @@ def _table(found: list[dict[str, Any]]) -> Table:
     for service in found:
         details = service.get("details") or {}
         text = service.get("reason") or ", ".join(f"{key} {value}" for key, value in details.items())
-        table.add_row(service["service"], service["state"], "yes" if service["ready"] else "no", text)
+        table.add_row(service["service"], service["state"], "yes" if service["ready"] else "no", Text(clean(text)))
     return table

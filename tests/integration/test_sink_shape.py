@@ -188,3 +188,18 @@ def test_columns_that_come_and_go(items: World) -> None:
     items.put({"id": 2, "note": "goes on"}, table="shop.other")
     items.await_equal("shop.other")
     assert '["s1",1]' in items.shown("shop.items")
+
+
+def test_a_filter_on_a_column_that_came_later(items: World) -> None:
+    """Of rows from before that it is null."""
+    first = items.sink()
+    items.source.publish(row(1), table="shop.items")
+    items.await_committed("shop.items")
+    assert first.stop("sink") == 0
+    more = (*ITEMS, Column(name="stock", type=ColumnType.INT))
+    items.source.publish(row(2), table="shop.items")
+    items.source.table("shop.items", more, primary_key=("shop", "id"), version=2)
+    items.source.publish(row(3, stock=5), table="shop.items")
+    items.sink(sink={"tables": {"shop.items": {"filter": [{"column": "stock", "op": ">", "value": 1}]}}})
+    items.await_committed("shop.items")
+    assert set(items.shown("shop.items")) == {'["s1",1]', '["s3",3]'}

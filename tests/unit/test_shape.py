@@ -143,6 +143,11 @@ def test_routing_is_implied_by_the_id() -> None:
     assert one.of("sha256:" + "0" * 64) == "sha256:" + "0" * 64
 
 
+@pytest.mark.parametrize("id_", ["42", "a b", "{}", "null", "[]", "[7]", '["a",7,1]', "[", '"a"'])
+def test_an_id_from_before_the_primary_key_was_changed_is_its_own_routing(id_: str) -> None:
+    assert Routing(("shop",), ("shop", "id")).of(id_) == id_
+
+
 def test_the_mapping_follows_the_fields() -> None:
     rules = Rules(
         exclude=frozenset({"id"}), rename={"NOTE": "text"}, analyzers={"note": "english"},

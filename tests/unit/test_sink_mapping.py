@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from schemas.errors import MappingConflictError
 from schemas.fit import misfits, unknown
 from schemas.shape import Rules
 from schemas.table import Column, ColumnType, Table
+from sink import plan
 from sink.definition import Definition
-from sink.follow import NOTHING, follow
+from sink.follow import NOTHING, Followed, follow
 from sink.index import Index
-from sink.mapping import changed, differences, field_count
+from sink.mapping import Difference, changed, differences, field_count
+from sink.plan import Plan, State
 
 KEYWORD = {"type": "keyword", "ignore_above": 8191}
 
@@ -119,7 +122,8 @@ class Mappings:
     def __init__(self, *refused: int) -> None:
         self.refused = refused
 
-    def follow(self, index: Index, newer: Table) -> Index:
+    def follow(self, index: Index, newer: Table, *, older: bool = False) -> Index:
+        assert older == (newer.version < 5)
         if newer.version in self.refused:
             raise MappingConflictError(f"version {newer.version}")
         return Index(alias=index.alias, name=index.name, version=max(index.version, newer.version))
@@ -139,3 +143,16 @@ def test_how_far_an_index_can_follow(refused: tuple[int, ...], created: bool, re
     found = follow(Mappings(*refused), catalog, Index(alias="a", name="a.1", version=2, created=created), table(5))
     assert found.index.version == reached
     assert (found.conflict is not None) == (reached < 5)
+
+
+def test_apply_says_what_elasticsearch_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacks = Difference(field="c", has="nothing", needs="long", in_place=True)
+    planned = Plan(definition=definition(), alias="a", index="a.1", state=State.UPDATE, differences=(lacks,))
+    index = Index(alias="a", name="a.1", version=1)
+    indices: Any = SimpleNamespace(find=lambda _table: index)
+    catalog: Any = None
+    monkeypatch.setattr(plan, "plan_of", lambda *_: planned)
+    monkeypatch.setattr(plan, "follow", lambda *_: Followed(index, MappingConflictError("no")))
+    done = plan.apply(indices, catalog, planned)
+    assert done.state.stuck
+    assert done.diff == [str(lacks), "no"]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 
 from fake_elastic import FakeCluster
 from ops.settings import Settings
+from schemas.condition import Condition
 from schemas.deadletter import DeadLetter, Standing
 from schemas.errors import UnreachableError
 from schemas.event import SEQ_HEADER
@@ -19,7 +22,7 @@ from schemas.key import BARRIER_KEY
 from schemas.shape import PLAIN, Rules, Shape
 from sink.case import Case, Ending
 from sink.index import Index
-from sink.letter_view import show_json
+from sink.letter_view import show_json, show_list
 from sink.letterbox import Numbered, Wanted
 from sink.replay_part import PartReplay
 from sink_kit import BASE, part_of, raw_key
@@ -187,6 +190,22 @@ def test_what_is_deleted_while_we_write_stays_deleted(gone_by: str) -> None:
     assert log.dropped
 
 
+def test_what_a_filter_deletes_while_we_write_stays_deleted() -> None:
+    log, cluster = Log(), FakeCluster()
+    log.put("k", "n")
+
+    def meanwhile(_body: bytes) -> None:
+        if log.end == 1:
+            log.put("k", "out")
+
+    cluster.request_rule = meanwhile
+    case = case_of(0)
+    replay(log, cluster, case, shape=Shape(Rules(filter=(Condition(column="note", op="!=", value="out"),))))
+    assert case.ending is Ending.OVERTAKEN
+    assert not cluster.docs
+    assert log.dropped
+
+
 def test_what_an_earlier_replay_left_behind_is_deleted() -> None:
     """It wrote, and ended before it looked again."""
     log, cluster = Log(), FakeCluster()
@@ -287,3 +306,13 @@ def test_which_letters_are_wanted() -> None:
 def test_any_event_can_be_shown(value: str | None, event: dict[str, Any] | None) -> None:
     found = Numbered(7, letter(3, "k").model_copy(update={"value": value}))
     assert orjson.loads(show_json(found))["event"] == event
+
+
+def test_a_list_is_text_and_no_markup() -> None:
+    console = Console(record=True, width=200, file=StringIO())
+    show_list((Numbered(n, letter(n, "[/b]" if n % 2 else "[red]x")) for n in range(1001)), console)
+    shown = console.export_text().splitlines()
+    assert len(shown) == 1 + 1001 + 1
+    assert " [red]x " in shown[1]
+    assert " [/b] " in shown[2]
+    assert shown[-1] == "1,001 dead letters"

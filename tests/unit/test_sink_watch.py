@@ -10,12 +10,13 @@ from confluent_kafka import KafkaError, KafkaException
 
 from events import ORDERS
 from ops.settings import Settings
-from schemas.errors import ConfigError, UnreachableError
+from schemas.errors import ConfigError, IndexRulesError, UnreachableError
+from schemas.shape import Rules, Shape
 from schemas.table import Table
 from sink import watch
-from sink.index import Index
+from sink.index import Behind, Index
 from sink.trouble import Fault, Troubles
-from sink.watch import Watcher
+from sink.watch import Target, Watcher
 
 ALIAS = "shop.shop.orders"
 
@@ -39,7 +40,7 @@ class OtherWasFaster:
     def keep_deletes(self, _index: Index) -> None:
         pass
 
-    def follow(self, index: Index, table: Table) -> Index:
+    def follow(self, index: Index, table: Table, *, older: bool = False) -> Index:
         self.followed.append(table.version)
         return Index(alias=index.alias, name=index.name, version=table.version)
 
@@ -100,3 +101,20 @@ def test_a_broker_that_is_away_when_offsets_are_looked_for_is_asked_again(gone: 
     with pytest.raises(UnreachableError) as caught:
         watcher._target(anything, anything, version(1), "uuid")
     assert caught.value.retryable
+
+
+def test_an_index_of_other_rules_takes_the_place() -> None:
+    behind = [Behind(name="o.000001", mark="other", routing=())]
+    indices: Any = SimpleNamespace(behind=lambda _alias: behind[-1])
+    watcher = Watcher(Settings.model_validate({"source": {"name": "shop"}}), indices, Troubles(), Fault(), "c")
+    target = Target(
+        table="shop.orders", topic=ALIAS, topic_id="uuid", alias=ALIAS, version=1, tried=1, retention_s=1.0,
+        shape=Shape(Rules(routing=("b", "a"))),
+    )  # fmt: skip
+    watcher._check_rules(target)  # what was there at the start may be older than the rules
+    behind.append(Behind(name="o.000002", mark="", routing=("a", "b")))
+    watcher._check_rules(target)
+    for mark, routing in (("", ()), ("other", ("a", "b"))):
+        behind.append(Behind(name="o.000003", mark=mark, routing=routing))
+        with pytest.raises(IndexRulesError, match=r"o.000003 has taken the place of o.000002"):
+            watcher._check_rules(target)
