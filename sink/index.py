@@ -118,14 +118,14 @@ class Indices:
         name, meta = self._ours(alias, found)
         return Behind(name=name, mark=meta.get("rules", ""), routing=tuple(meta.get("routing", ())))
 
-    def create_next(self, table: Table, name: str, alias: str, rebuild: Mapping[str, Any]) -> None:
+    def create_next(self, table: Table, name: str, alias: str, more: Mapping[str, Any]) -> None:
         """Make an index, hidden and without refreshes and replicas, that is filled before it takes another's place.
 
-        `rebuild` is kept in its `_meta`. Raises `LockedError` if an index of that name exists.
+        `more` is kept in its `_meta`. Raises `LockedError` if an index of that name exists.
         """
         loading = {"refresh_interval": "-1", "number_of_replicas": 0, "hidden": True}
         try:
-            self._create(alias, name, table, meta={"rebuild": rebuild}, settings=loading)
+            self._create(alias, name, table, meta=more, settings=loading)
         except BadRequestError as error:
             if error.error != "resource_already_exists_exception":
                 raise translate(error, f"{self._where}, {name}") from error
@@ -289,6 +289,17 @@ class Indices:
             raise IndexMissingError("the index or its alias is gone", where=index.alias)
         mappings: dict[str, Any] = found[index.name]["mappings"]
         return mappings
+
+    def about(self, index: Index) -> Mapping[str, Any]:
+        """What `_meta` tells of an index."""
+        about: Mapping[str, Any] = self.mappings(index)["_meta"]["tidemark"]
+        return about
+
+    def note(self, index: Index, more: Mapping[str, Any]) -> None:
+        """Add to what `_meta` tells of an index."""
+        meta = self.mappings(index)["_meta"]
+        with self._translated(index.alias):
+            self._client.indices.put_mapping(index=index.name, meta={**meta, "tidemark": {**meta["tidemark"], **more}})
 
     def _get(self, alias: str) -> dict[str, Any] | None:
         try:

@@ -19,6 +19,7 @@ from ops.elastic import translate
 from schemas import names
 from schemas.errors import IndexForeignError, IndexMissingError, UnreachableError
 from schemas.table import Table
+from sink import partitions
 from sink.index import Index, Indices
 
 
@@ -90,7 +91,10 @@ class Succession:
         # The first is for a sink to make: one that starts meanwhile must not find another's there.
         name = names.index(alias, max((_generation(alias, known) for known in found), default=1) + 1)
         heir = Heir(name=name, of=alias, config=config)
-        self._beside.create_next(table, name, self._beside.alias(table), heir.to_json())
+        present = self._indices.find(table)
+        about = {} if present is None else self._indices.about(present)
+        kept = {key: about[key] for key in (partitions.KEY,) if key in about}
+        self._beside.create_next(table, name, self._beside.alias(table), {"rebuild": heir.to_json(), **kept})
         return heir
 
     def follow(self, indices: Indices, table: Table) -> None:

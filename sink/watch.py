@@ -22,6 +22,7 @@ from schemas.table import Table
 from sink import commit, deadletter, hints
 from sink.follow import follow
 from sink.index import Index, Indices
+from sink.partitions import check, noted
 from sink.retention import retention_s
 from sink.trouble import Fault, Troubles
 
@@ -216,6 +217,10 @@ class Watcher:
 
     def _target(self, catalog: Catalog, client: AdminClient, table: Table, topic_id: str) -> Target:
         known = self.targets.get(table.topic)
+        shape = self._shapes.of(table)
+        partitions = self._partitions(client, table) if shape.foreign else 0
+        if known and partitions:
+            check(noted(known.topic_id, known.partitions), table.topic, topic_id, partitions)
         if known and known.topic_id == topic_id and known.tried >= table.version and known.version >= table.version:
             return known
         if known is None:
@@ -231,7 +236,8 @@ class Watcher:
         self._indices.keep_deletes(index)
         # Another sink may have been faster, and have known less.
         index = self._follow(catalog, index, table)
-        shape = self._shapes.of(table)
+        if partitions:
+            self._keep_partitions(index, table.topic, topic_id, partitions)
         return Target(
             table=table.full_name,
             topic=table.topic,
@@ -241,8 +247,21 @@ class Watcher:
             tried=table.version,
             retention_s=known.retention_s if known else retention_s(client, table.topic, self._where, _TIMEOUT_S),
             shape=shape,
-            partitions=len(metadata(client, table.topic, self._where, _TIMEOUT_S).partitions) if shape.foreign else 0,
+            partitions=partitions,
         )
+
+    def _partitions(self, client: AdminClient, table: Table) -> int:
+        topic = metadata(client, table.topic, self._where, _TIMEOUT_S)
+        if topic.error is not None:
+            raise translate(topic.error, self._where)
+        return len(topic.partitions)
+
+    def _keep_partitions(self, index: Index, topic: str, topic_id: str, count: int) -> None:
+        about = self._indices.about(index)
+        check(about, topic, topic_id, count)
+        wanted = noted(topic_id, count)
+        if {**about, **wanted} != about:
+            self._indices.note(index, wanted)
 
     def _follow(self, catalog: Catalog, index: Index, newest: Table) -> Index:
         """Bring the mapping up to the newest version that it can take; a later one stops this table only."""

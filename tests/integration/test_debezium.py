@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 import bench.servers
 import debezium
@@ -103,6 +105,21 @@ def test_a_truncate_among_several_partitions_stops(pipeline: Pipeline) -> None:
     pipeline.start("sink", ready=False)
     assert pipeline.wait("sink", 60) == ExitCode.UNSAFE
     assert "a TRUNCATE in a topic of 3 partitions" in pipeline.log("sink")
+
+
+def test_partitions_that_are_added_stop_it(pipeline: Pipeline) -> None:
+    kafka = pipeline.servers.kafka.bootstrap_servers
+    recording = debezium.load("plain")
+    debezium.play(recording, kafka, pipeline.name)
+    pipeline.start("sink")
+    topic = recording.topic("orders", pipeline.name)
+    client = AdminClient({"bootstrap.servers": kafka})
+    client.create_partitions([NewPartitions(topic, 4)])[topic].result(30)
+    assert pipeline.wait("sink", 60) == ExitCode.UNSAFE
+    pipeline.start("sink", ready=False)
+    assert pipeline.wait("sink", 60) == ExitCode.UNSAFE
+    assert pipeline.log("sink").count("has 4 partitions, and had 3") >= 1
+    assert rebuilt(pipeline.config, f"{recording.db}.orders").code == ExitCode.UNSAFE
 
 
 @pytest.mark.soak
