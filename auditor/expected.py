@@ -157,6 +157,10 @@ class Expected:
     def unsettled_keys(self) -> list[str]:
         return [key.decode() for (key,) in self._store.run("SELECT key FROM unsettled ORDER BY key")]
 
+    def has_settled(self) -> bool:
+        """True if there is a key, live or gone, that nobody was writing."""
+        return bool(self.keys or self._store.run("SELECT 1 FROM last ANTI JOIN unsettled USING (key) LIMIT 1"))
+
     def gone(self, chunk: int) -> Iterator[list[str]]:
         """Keys whose last operation leaves no document, in chunks."""
         self._store.run("DROP TABLE IF EXISTS gone")

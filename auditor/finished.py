@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from auditor.table_audit import Subject
 from auditor.topic import Topic
 from auditor.window import windows
 from ops.log import logger
-from schemas.errors import TidemarkError
+from schemas.errors import TidemarkError, UsageError
 from schemas.event import VERSION
 from schemas.report import AuditStatus, TableReport
 
@@ -37,10 +38,13 @@ class Finished:
         self._client = client
         self._requests = Requests(context)
         self._folder = shelf.folder(context.settings.source.name) / "open"
-        self._folder.mkdir(exist_ok=True)
+        with suppress(OSError):  # then nothing is kept, and the audit says so
+            self._folder.mkdir(exist_ok=True)
 
     def of(self, subject: Subject, audit: Callable[[], TableReport]) -> TableReport:
         """The table's report: of the interrupted audit, if it is as true as then, or a new one."""
+        if subject.shape.rules.transform:
+            return audit()  # its code may have changed, which no state tells
         before = self._state(subject)
         known = self._known(subject, before)
         if known is not None:  # of a state that could be told
@@ -49,13 +53,21 @@ class Finished:
         report = audit()
         # What Elasticsearch refused is told by other topics, and what was found by what somebody does about it.
         if report.status is AuditStatus.CLEAN and not report.counts and before and before == self._state(subject):
-            kept = {"state": before, "report": report.model_dump(mode="json", by_alias=True)}
-            shelf.write(self._place(subject), json.dumps(kept).encode())
+            self._keep(subject, before, report)
         return report
+
+    def _keep(self, subject: Subject, state: str, report: TableReport) -> None:
+        kept = {"state": state, "report": report.model_dump(mode="json", by_alias=True)}
+        try:
+            shelf.write(self._place(subject), json.dumps(kept).encode())
+        except UsageError as error:  # there is no room, mostly: the audit itself needs none of it
+            _log.warning("a clean table cannot be put aside: an audit after an interruption audits it again",
+                         action="audit_not_kept", table=subject.table, reason=str(error))  # fmt: skip
 
     def forget(self) -> None:
         for place in self._folder.glob("*.json"):
-            place.unlink(missing_ok=True)
+            with suppress(OSError):  # what is left is taken up only if nothing has changed
+                place.unlink(missing_ok=True)
 
     def _place(self, subject: Subject) -> Path:
         return self._folder / f"{hashlib.sha256(subject.topic.encode()).hexdigest()[:16]}.json"

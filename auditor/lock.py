@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from auditor.shelf import folder
-from schemas.errors import LockedError
+from schemas.errors import ConfigError, LockedError
 
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Hold the pipeline's lock; the system lets go of it when the process ends. Raises `LockedError` at once."""
     place = folder(name) / "lock"
-    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise ConfigError(f"the lock cannot be taken: {error.strerror}", where=str(place)) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

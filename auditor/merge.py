@@ -50,6 +50,7 @@ def _table(parts: Sequence[TableReport], unfinished: Sequence[str]) -> TableRepo
         "windows": windows,
         "since": ", ".join(sorted({part.since for part in parts if part.since})),
         "keys": sum(part.keys for part in parts),
+        "unsettled": sum(part.unsettled for part in parts),
         "lagging": sum(part.lagging for part in parts),
         "counts": dict(counts),
         "findings": findings[:FINDINGS_LIMIT],

@@ -70,6 +70,8 @@ class MysqlSubject:
         except InconclusiveError:
             self._audit = None
             raise
+        if 0 < self._audit.keys <= self._audit.lagging:
+            raise InconclusiveError("each of its rows changed whenever it was looked at: none was judged")
 
     def _assemble(self, stack: ExitStack, place: index.Index) -> MysqlAudit:
         subject, context = self._subject, self._context

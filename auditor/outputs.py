@@ -60,12 +60,14 @@ class Outputs:
 
     def _metrics(self) -> Iterator[Callable[[AuditReport], None]]:
         def measured(report: AuditReport) -> CollectorRegistry:
-            return report_metrics.registry(report, successes.note(report))
+            return report_metrics.registry(report, successes.upto(report))
 
         if place := self._settings.metrics_file:
             yield lambda report: report_metrics.write(place, measured(report))
         if self._settings.pushgateway:
             yield lambda report: report_metrics.push(self._settings, report, measured(report))
+        if self._settings.metrics_file or self._settings.pushgateway:
+            yield successes.note
 
     def _archive(self, report: AuditReport) -> None:
         with Archive(self._context) as archive:

@@ -53,14 +53,16 @@ def _grid(report: AuditReport) -> Grid:
 def _details(table: TableReport) -> Iterator[RenderableType]:
     if part := words.part(table):
         yield Text.assemble("\n", (clean(table.table), "bold"), f": {part} were audited")
+    for said in words.unjudged(table):
+        yield Text.assemble("\n", (clean(table.table), "bold"), f": {said}")
     if table.reason:
         yield Text.assemble("\n", (clean(table.table), "bold"), f": {clean(table.reason)}")
     for kind in FindingClass:
         count = table.counts.get(kind, 0)
         if not count:
             continue
-        said = (f"{clean(table.table)}: {count:,} {kind.value}", "bold")
-        yield Text.assemble("\n", said, f" ({words.MEANING[kind]})")
+        what = (f"{clean(table.table)}: {count:,} {kind.value}", "bold")
+        yield Text.assemble("\n", what, f" ({words.MEANING[kind]})")
         examples = [finding for finding in table.findings if finding.class_ is kind]
         yield from (_example(finding) for finding in examples[:_EXAMPLES])
         if count > _EXAMPLES:

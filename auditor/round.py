@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -15,8 +15,11 @@ from auditor.outputs import Outputs
 from auditor.repair import repair
 from auditor.run_context import Context
 from auditor.since import Since
+from ops.log import logger
 from schemas.errors import TidemarkError
 from schemas.report import Against, AuditReport, AuditStatus
+
+_log = logger(__name__)
 
 
 class Done(NamedTuple):
@@ -56,10 +59,11 @@ class Round:
             except Exception as error:
                 self._fail(context, outputs, started, error)
                 raise
-            shelf.keep(report)
-            unnoted = _note(report)
+            unkept = _kept(report)
             report, refused = self._repair(context, report)
-            return Done(report, refused, outputs.deliver(report) or unnoted)
+            if report.repair is not None:
+                unkept = _tried(shelf.keep, report) or unkept
+            return Done(report, refused, outputs.deliver(report) or unkept)
 
     def _audit(self, context: Context) -> AuditReport:
         if self.against is Against.MYSQL:
@@ -70,11 +74,9 @@ class Round:
         if not self.with_repair or not red(report):
             return report, None
         try:
-            repaired = report.model_copy(update={"repair": repair(context, report, apply=self.apply)})
+            return report.model_copy(update={"repair": repair(context, report, apply=self.apply)}), None
         except TidemarkError as error:
             return report, error
-        shelf.keep(repaired)
-        return repaired, None
 
     def _fail(self, context: Context, outputs: Outputs, started: datetime, error: Exception) -> None:
         """Files and metrics of an earlier audit would look as if they were about this one. There is nothing to keep."""
@@ -87,11 +89,18 @@ class Round:
         outputs.deliver(report, keep=False)
 
 
-def _note(report: AuditReport) -> TidemarkError | None:
-    """What it has proven is kept for later audits; whatever becomes of that, this one's findings are told."""
+def _kept(report: AuditReport) -> TidemarkError | None:
+    """It is kept, and what it has proven, for later audits; whatever becomes of that, its findings are told."""
+    unnoted = _tried(proven.note, report)
+    return _tried(shelf.keep, report) or unnoted
+
+
+def _tried(keep: Callable[[AuditReport], object], report: AuditReport) -> TidemarkError | None:
     try:
-        proven.note(report)
+        keep(report)
     except TidemarkError as error:
+        _log.error("the report cannot be kept", action="report_not_kept", code=error.code, reason=str(error),
+                   hint=error.hint)  # fmt: skip
         return error
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def keep(report: AuditReport) -> Path:
     place = folder(report.name) / f"{report.id}.json"
     write(place, to_json(report))
     for old in _all(report.name)[:-_KEPT]:
-        old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next one tries again
+            old.unlink(missing_ok=True)
     return place
 
 
@@ -47,7 +49,8 @@ def write(place: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(place)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # as on a file system that may only be read by now
+            part.unlink(missing_ok=True)
         raise UsageError(f"the report cannot be written: {error.strerror}", where=str(place)) from None
 
 

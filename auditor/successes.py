@@ -7,18 +7,35 @@ from pathlib import Path
 import orjson
 
 from auditor import shelf
-from schemas.errors import UsageError
+from schemas.errors import TidemarkError, UsageError
 from schemas.report import AuditReport
 
 
-def note(report: AuditReport) -> dict[str, float]:
-    """Table -> end of its last clean audit, in seconds since 1970, this one's included. Only whole audits count."""
-    place = shelf.folder(report.name) / f"clean-{report.against}.json"
-    known = _read(place)
-    for table in report.proven:
-        known[table.table] = max(known.get(table.table, 0.0), report.finished.timestamp())
-    shelf.write(place, orjson.dumps(known))
-    return known
+def upto(report: AuditReport) -> dict[str, float]:
+    """Table -> end of its last clean audit, in seconds since 1970, this one's included. Only whole audits count.
+
+    Where what was kept cannot be read, only this one is known: `note` says what is wrong.
+    """
+    try:
+        known = _read(_place(report))
+    except TidemarkError:
+        known = {}
+    return _with(known, report)
+
+
+def note(report: AuditReport) -> None:
+    """Keep it. Raises `UsageError` or `ConfigError` if that is not possible."""
+    place = _place(report)
+    shelf.write(place, orjson.dumps(_with(_read(place), report)))
+
+
+def _with(known: dict[str, float], report: AuditReport) -> dict[str, float]:
+    ended = report.finished.timestamp()
+    return known | {table.table: max(known.get(table.table, 0.0), ended) for table in report.proven}
+
+
+def _place(report: AuditReport) -> Path:
+    return shelf.folder(report.name) / f"clean-{report.against}.json"
 
 
 def _read(place: Path) -> dict[str, float]:

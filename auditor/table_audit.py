@@ -138,6 +138,8 @@ class TableAudit:
             later = Later(store, topic, self._windows.highs, expected.barriers)
             with self._timed("judge_s"):
                 self._judge(store, suspects, self._confirm(stack, later, sink, settled, Contents(topic, wanted)))
+        if expected.unsettled > CHUNK and not expected.has_settled():
+            raise InconclusiveError(f"each of its {expected.unsettled:,} keys was being written: none was compared")
 
     def _begin(self, topic: Topic) -> Mapping[int, int]:
         since, subject = self._context.since, self._subject

@@ -90,6 +90,16 @@ def part(table: TableReport) -> str:
     return ", and of them ".join(parts)
 
 
+def unjudged(table: TableReport) -> Iterator[str]:
+    """Which keys nobody judged, though nothing is wrong with the audit."""
+    if table.unsettled:
+        yield f"{table.unsettled:,} keys were being written: they are left to the next audit"
+    if table.lagging and table.windows:
+        yield f"{table.lagging:,} keys are not due yet: the sink has still to settle their events"
+    elif table.lagging:
+        yield f"{table.lagging:,} keys changed whenever they were looked at: they were not judged"
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """`0-2, 5` for 0, 1, 2, 5."""
     runs = [list(run) for _, run in groupby(enumerate(sorted(set(numbers))), key=lambda item: item[1] - item[0])]

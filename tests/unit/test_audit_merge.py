@@ -18,7 +18,8 @@ def part(*partitions: int, of: int = 4, **more: object) -> AuditReport:
 
 
 def test_parts_make_a_whole() -> None:
-    [one] = merge([part(0, 1), part(2), part(3)])
+    [one] = merge([part(0, 1, unsettled=600), part(2, unsettled=501), part(3)])
+    assert one.unsettled == 1101
     assert (one.status, one.reason, one.whole, one.keys) == (CLEAN, "", True, 30)
     assert [window.partition for window in one.windows] == [0, 1, 2, 3]
     assert (one.cost.events, one.cost.rounds, one.cost.requests) == (39, 3, 18)

@@ -12,7 +12,9 @@ from auditor.audit import verdict
 from auditor.change import Change, current_version
 from auditor.queries import check
 from auditor.repair import _status as left_by
+from auditor.report_html import to_html
 from auditor.report_json import to_json
+from auditor.report_metrics import registry
 from auditor.report_text import show
 from ops.duration import seconds
 from schemas.errors import PartialAnswerError, UsageError
@@ -139,6 +141,21 @@ def test_lengths_of_time() -> None:
     for wrong in ("", "1", "h", "-1h", "0s", "1 hour"):
         with pytest.raises(UsageError):
             seconds(wrong)
+
+
+def test_keys_that_nobody_judged_are_told() -> None:
+    of_topic = report(table(unsettled=600, lagging=2))
+    of_mysql = report(table(lagging=3, windows=[]))
+    for shown, told in (
+        (of_topic, ("600 keys were being written", "2 keys are not due yet")),
+        (of_mysql, ("3 keys changed whenever they were looked at",)),
+    ):
+        for said in told:
+            assert said in text(shown)
+            assert said in to_html(shown).decode()
+    assert registry(of_topic, {}).get_sample_value(
+        "tidemark_audit_unsettled_keys", {"source": "x", "against": "topic", "table": "s.t"}
+    ) == 600  # fmt: skip
 
 
 def test_each_comparison_has_its_words() -> None:

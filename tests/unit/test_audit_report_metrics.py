@@ -12,13 +12,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from auditor import shelf
 from auditor.outputs import Outputs
 from auditor.round import Round
 from auditor.run_context import Context, StoppedError
 from ops.settings import Settings
 from reports import finding, report, table
 from schemas.errors import RefusedError, TidemarkError, UnreachableError, UsageError
-from schemas.report import AuditReport
+from schemas.report import AuditReport, AuditStatus, RepairReport
 
 MakeContext = Callable[..., Context]
 
@@ -125,6 +126,35 @@ def test_an_audit_that_ended_otherwise_is_green_nowhere(
     assert AuditReport.model_validate_json(output.read_bytes()).status.value == "inconclusive"
     assert "CLEAN" not in html.read_text()
     assert "the audit came to no end" in html.read_text()
+
+
+def repaired(found: AuditReport) -> RepairReport:
+    return RepairReport(name="x", report=found.id, applied=True, status=AuditStatus.CLEAN, started=found.started,
+                        finished=found.finished, repaired=1)  # fmt: skip
+
+
+def test_a_disk_that_takes_nothing_hides_nothing(
+    make_context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_context(metrics_file=str(tmp_path / "t.prom"))
+    output = tmp_path / "r.json"
+    monkeypatch.setattr("auditor.round.audit", lambda *_: report(table()))
+    Round().once(context, Outputs(context))
+    bad = report(table(finding("missing", "1")), number=5)
+    for name in (f"{bad.id}.json", "proven.json", "clean-topic.json"):
+        place = shelf.folder("x") / name
+        place.unlink(missing_ok=True)
+        place.mkdir()  # nobody, not even root, writes a file there
+    monkeypatch.setattr("auditor.round.audit", lambda *_: bad)
+    monkeypatch.setattr("auditor.round.repair", lambda _, found, **__: repaired(found))
+    with capture_logs() as said:
+        done = Round(with_repair=True, apply=True).once(context, Outputs(context, output=output))
+    assert (done.report.status, done.report.repair) == (AuditStatus.FINDINGS, repaired(bad))
+    assert done.undelivered is not None
+    assert samples((tmp_path / "t.prom").read_text())["clean"] == 0
+    assert AuditReport.model_validate_json(output.read_bytes()) == done.report
+    told = [line["action"] for line in said]
+    assert told == ["report_not_kept"] * 3 + ["report_undelivered"]
 
 
 def test_a_file_that_cannot_be_written(make_context: MakeContext, tmp_path: Path) -> None:

@@ -172,6 +172,19 @@ def test_keys_that_are_written_cost_no_request(
     assert (found(after), after.tables[0].unsettled) == ({"missing": ["k0003"]}, 0)
 
 
+def test_a_table_of_keys_in_flight_alone_is_not_green(
+    make_world: MakeWorld, at_the_refresh: Callable[[Callable[[], object]], None]
+) -> None:
+    world = make_world()
+    keys = [f"k{number:04}" for number in range(600)]
+    world.put(*keys)
+    world.sync()
+    at_the_refresh(lambda: (world.put(*keys[:300], text="rewritten"), world.drop(*keys[300:])))
+    report = world.audit()
+    assert (report.status, report.tables[0].unsettled, report.proven) == (AuditStatus.INCONCLUSIVE, 600, [])
+    assert "none was compared" in report.reason
+
+
 def test_what_the_sink_wrote_while_the_audit_read_is_audited(
     make_world: MakeWorld, at_the_refresh: Callable[[Callable[[], object]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
