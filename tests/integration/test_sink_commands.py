@@ -185,3 +185,19 @@ def test_the_doctor_looks_for_transforms(make_settings: Callable[..., Settings],
 
     assert found("transforms:upper") == (Severity.OK, "found transforms:upper")
     assert found("transforms:nobody")[0] is Severity.FAIL
+
+
+def test_a_sink_of_other_rules_stops_when_its_index_is_rebuilt(world: World, tmp_path: Path) -> None:
+    world.source.table()
+    sink = world.sink()
+    world.put({"id": 1, "note": "x"})
+    world.await_equal()
+    special = {"shop.orders": {"fields": {"exclude": ["note"]}}}
+    changed = Pipeline(tmp_path / "changed", world.servers, world.name, sink={"tables": special})
+    assert rebuilt(changed.config, "shop.orders").code == 0
+    assert world.ended(sink) == ExitCode.UNSAFE
+    assert "index-rules" in sink.log("sink")
+    world.source.publish({"id": 2, "note": "y"})
+    world.sink(sink={"tables": special})
+    world.await_committed()
+    assert world.shown() == {"1": {"id": 1}, "2": {"id": 2}}
