@@ -11,10 +11,13 @@ from schemas.names import deadletter_topic
 
 
 class DeadLetters:
-    """Reads `<source>.__deadletter` on, as often as asked; a letter that was dropped explains nothing any more."""
+    """Reads `<source>.__deadletter` on, as often as asked; a letter that was dropped explains nothing any more.
 
-    def __init__(self, context: Context, topic: str) -> None:
-        self._topic = topic
+    Nor does one that another index than the alias's refused: one that a rebuild was building, and that was given up.
+    """
+
+    def __init__(self, context: Context, topic: str, alias: str) -> None:
+        self._place = topic, alias
         self._context = context
         self._reader: ControlReader | None = None
         self._found: dict[bytes, dict[int, str]] = {}  # a letter's key -> seqs, and the document's _id with each
@@ -28,7 +31,7 @@ class DeadLetters:
             key, value = message.key() or b"", message.value()
             if value is None:
                 self._drop(key, dropped_seq(cast("list[tuple[str, bytes]] | None", message.headers())))
-            elif (found := letter(value)).topic == self._topic:
+            elif ((found := letter(value)).topic, found.index) == self._place:
                 self._found.setdefault(key, {})[found.seq] = found.id
         return {seq for seqs in self._found.values() for seq in seqs}
 

@@ -82,7 +82,7 @@ class MysqlSubject:
         stack.callback(server.close)
         mysql = MysqlTable(server, layout.db, layout.name, [column.name for column in layout.columns])
         topic = stack.enter_context(Topic(context, subject.topic, subject.shape))
-        letters = DeadLetters(context, subject.topic)
+        letters = DeadLetters(context, subject.topic, subject.alias)
         stack.callback(letters.close)
         cdc = CdcSide(context)
         stack.callback(cdc.close)

@@ -239,7 +239,7 @@ class TableAudit:
 
     def _confirm(self, stack: ExitStack, later: Later, sink: SinkSide, settled: Settled, contents: Contents) -> Confirm:
         assert self._index is not None  # noqa: S101  _prove has looked
-        letters = DeadLetters(self._context, self._subject.topic)
+        letters = DeadLetters(self._context, self._subject.topic, self._subject.alias)
         stack.callback(letters.close)
         return Confirm(
             topic_id=self._subject.topic_id or "",

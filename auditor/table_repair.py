@@ -87,7 +87,7 @@ class TableRepair:
 
     def _judge(self, stack: ExitStack, store: Store) -> Confirm:
         highs = {window.partition: window.high for window in self._report.windows}
-        letters = DeadLetters(self._context, self._subject.topic)
+        letters = DeadLetters(self._context, self._subject.topic, self._subject.alias)
         stack.callback(letters.close)
         return Confirm(
             topic_id=self._report.topic_id,

@@ -19,7 +19,8 @@ class DeadLetter(BaseModel):
 
     `value` is the event's JSON as text, null for a tombstone and for an event that is too large; it stands in `topic`,
     whose UUID is `topic_id`. `status`, `type` and `reason` are Elasticsearch's, or with status 0 those of
-    a `DocumentError`; `ts_ms` is when it was refused.
+    a `DocumentError`; `ts_ms` is when it was refused. `building`: by an index that a rebuild is building, so it is no
+    letter of the table yet, and its key is another one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,16 +41,12 @@ class DeadLetter(BaseModel):
     reason: str
     ts_ms: int
     value: str | None
+    building: bool = False
 
     def record_key(self) -> bytes:
         """The Kafka key: one letter per topic and row key, the newest stands."""
-        return record_key(self.topic, self.key)
-
-
-def record_key(topic: str, key: str) -> bytes:
-    """The dead-letter record's key for a row key (the Kafka key's JSON text) of a topic."""
-    row: Any = orjson.Fragment(key.encode())
-    return orjson.dumps({"topic": topic, "key": row})
+        row: Any = orjson.Fragment(self.key.encode())
+        return orjson.dumps({"topic": self.topic, "key": row, **({"index": self.index} if self.building else {})})
 
 
 def letter(value: bytes) -> DeadLetter:
@@ -82,6 +79,10 @@ class Standing:
         name = _digest(key)
         if name in self._found and (seq is None or self._found[name][1] <= seq):
             del self._found[name]
+
+    def seq(self, key: bytes) -> int:
+        """Of the letter of a key that stands; -1 if none does."""
+        return self._found.get(_digest(key), (0, -1))[1]
 
     @property
     def numbers(self) -> set[int]:

@@ -69,9 +69,10 @@ def ensure_topic(admin: AdminClient, settings: Settings) -> None:
 
 
 class DeadLetters:
-    """Writes letters; for several threads at once."""
+    """Writes letters; for several threads at once. `building`: those of an index that has not taken over yet."""
 
-    def __init__(self, settings: Settings, client_id: str) -> None:
+    def __init__(self, settings: Settings, client_id: str, *, building: bool = False) -> None:
+        self._building = building
         self._where = settings.kafka.bootstrap_servers
         self._topic = deadletter_topic(settings.source.name)
         self._kafka = settings.kafka
@@ -89,6 +90,8 @@ class DeadLetters:
         One that is too large for Kafka goes without its event. Raises `UnreachableError` if Kafka does not take them,
         or `wanted` turns false; then all are written again.
         """
+        if self._building:
+            letters = [letter.model_copy(update={"building": True}) for letter in letters]
         too_large = self._deliver(letters, wanted)
         if too_large:
             # All of them: the newest letter of a key has to be the last one.

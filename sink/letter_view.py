@@ -37,7 +37,7 @@ _MEANING = {
 
 def summary(found: Numbered) -> dict[str, Any]:
     """One of `letters` in `tidemark.sink.deadletter.list/1`: all but the event."""
-    about = found.letter.model_dump(mode="json", exclude={"format", "value"})
+    about = found.letter.model_dump(mode="json", exclude={"format", "value", "building"})
     return {"number": found.number, **about}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Self, cast
@@ -69,13 +69,23 @@ class Letterbox:
         self._topic = deadletter_topic(settings.source.name)
         self._reader = ControlReader(settings.kafka, client_id, self._topic)
         self._producer: Producer | None = None
+        self._found = Standing()
 
-    def standing(self, wanted: Wanted) -> Iterator[Numbered]:
+    def standing(self, wanted: Callable[[Numbered], bool]) -> Iterator[Numbered]:
         """Letters that stand, in the order in which they were written; one at a time is in memory.
 
         Reads the topic twice: what stands is known only at its end. Raises `FormatError`, `UnreachableError`.
         """
-        numbers = self._standing_numbers()
+        return self._standing(lambda found: not found.letter.building and wanted(found))
+
+    def building(self, alias: str) -> Iterator[Numbered]:
+        """The same of the index that a rebuild builds behind an alias of its own."""
+        return self._standing(lambda found: found.letter.building and found.letter.index == alias)
+
+    def _standing(self, wanted: Callable[[Numbered], bool]) -> Iterator[Numbered]:
+        for _ in self._read_on():
+            pass
+        numbers = self._found.numbers
         if not numbers:
             return
         last = max(numbers)
@@ -87,31 +97,38 @@ class Letterbox:
                 if number >= last:
                     return
 
-    def _standing_numbers(self) -> set[int]:
-        found = Standing()
+    def _read_on(self) -> Iterator[tuple[bytes, int, bytes, int]]:
+        """To the topic's end, keeping what stands. Yields the letters: key, number, value, seq."""
         for message in self._reader.to_end(timeout_s=math.inf, silence_s=_SILENCE_S):
-            key, value = message.key() or b"", message.value()
+            key, number, value = message.key() or b"", message.offset() or 0, message.value()
             if value is None:
-                found.dropped(key, dropped_seq(cast("list[tuple[str, bytes]] | None", message.headers())))
+                self._found.dropped(key, dropped_seq(cast("list[tuple[str, bytes]] | None", message.headers())))
             else:
-                found.wrote(key, message.offset() or 0, letter(value).seq)
-        return found.numbers
+                seq = letter(value).seq
+                self._found.wrote(key, number, seq)
+                yield key, number, value, seq
 
     def drop(self, letters: Mapping[bytes, int]) -> None:
-        """Drop letters: their keys, and the seq of each. Raises `UnreachableError` if Kafka does not take it.
+        """Drop letters: their keys, and the seq of each. Raises `UnreachableError` if Kafka does not take it."""
+        self._put({key: (None, seq) for key, seq in letters.items()})
 
-        A sink may have written a newer letter of a key since it was read: what the drop would bury is written again.
+    def adopt(self, letters: Iterable[DeadLetter], alias: str) -> None:
+        """Make letters of an index that was built those of the alias that leads to it now, unless newer ones stand."""
+        adopted = [about.model_copy(update={"index": alias, "building": False}) for about in letters]
+        self._put({about.record_key(): (about.model_dump_json().encode(), about.seq) for about in adopted})
+
+    def _put(self, records: Mapping[bytes, tuple[bytes | None, int]]) -> None:
+        """Write values, or drop letters, with their seqs.
+
+        A sink may have written a newer letter of a key since it was read: what this would bury is written again.
         """
-        dropped = self._write([(key, None, seq) for key, seq in letters.items()])
-        buried = []
-        for message in self._reader.to_end(timeout_s=math.inf, silence_s=_SILENCE_S):
-            key, value = message.key() or b"", message.value()
-            if (
-                value is not None
-                and (message.offset() or 0) < dropped.get(key, -1)
-                and letter(value).seq > letters[key]
-            ):
-                buried.append((key, value, 0))
+        due = [(key, value, seq) for key, (value, seq) in records.items() if self._found.seq(key) <= seq]
+        written = self._write(due)
+        buried = [
+            (key, value, 0)
+            for key, number, value, seq in self._read_on()
+            if number < written.get(key, -1) and seq > records[key][1]
+        ]
         self._write(buried)
 
     def _write(self, records: Sequence[tuple[bytes, bytes | None, int]]) -> dict[bytes, int]:

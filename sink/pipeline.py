@@ -43,7 +43,10 @@ _COMMIT_END_S = 2.0
 
 
 class Sink:
-    """One run of the service, from nothing to the end. `only`: the one table to index; all if it is empty."""
+    """One run of the service, from nothing to the end. `only`: the one table to index; all if it is empty.
+
+    One that indexes only one table builds an index that has not taken over yet: its dead letters are kept apart.
+    """
 
     def __init__(self, settings: Settings, stop: Stop, health: Health, only: str = "") -> None:
         self._settings = settings
@@ -58,7 +61,7 @@ class Sink:
         self._cluster = barrier.Cluster(client=self._client, where=self._where, verify=indices.verify)
         member = membership(settings)
         lease = Lease(member.lease_s)
-        self._letters = DeadLetters(settings, name)
+        self._letters = DeadLetters(settings, name, building=bool(only))
         self._watcher = Watcher(settings, indices, self._troubles, self._fault, name, only=only, settled=self._settled)
         self._chores = Chores(self._troubles, self._fault)
         self._bulk = raw(settings.elasticsearch, connections_per_node=settings.sink.lanes)

@@ -30,6 +30,14 @@ class Phase(StrEnum):
     TAKING_OVER = "taking_over"
 
 
+class Replicas(StrEnum):
+    """Of an index that was filled without any."""
+
+    THERE = "there"
+    AWAITED = "not all replicas are allocated"
+    NOT_SHOWN = 'whether its replicas are allocated is not shown, without the cluster privilege "monitor"'
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heir:
     """An index that is being built for `of`, the alias that leads to it in the end.
@@ -83,13 +91,17 @@ class Succession:
                 raise IndexForeignError(f"`{index.alias}` leads to an index that is not being built", where=index.name)
         return None
 
-    def begin(self, table: Table, config: str) -> Heir:
-        """Make the next index. Raises `LockedError` if somebody else has just done so."""
+    def next_name(self, table: Table) -> str:
+        """What the next index will be called."""
         alias = self._indices.alias(table)
         with self._asked(alias):
             found = self._client.indices.get(index=f"{alias}.*", features=["aliases"], expand_wildcards="all").body
         # The first is for a sink to make: one that starts meanwhile must not find another's there.
-        name = names.index(alias, max((_generation(alias, known) for known in found), default=1) + 1)
+        return names.index(alias, max((_generation(alias, known) for known in found), default=1) + 1)
+
+    def begin(self, table: Table, name: str, config: str) -> Heir:
+        """Make the next index. Raises `LockedError` if somebody else has just done so."""
+        alias = self._indices.alias(table)
         heir = Heir(name=name, of=alias, config=config)
         present = self._indices.find(table)
         about = {} if present is None else self._indices.about(present)
@@ -103,15 +115,18 @@ class Succession:
         if index is not None and index.version < table.version:
             indices.follow(index, table)
 
-    def finish_loading(self, heir: Heir, table: Table, timeout_s: float) -> bool:
-        """Refresh it, and give it the settings that it will live with; false if its replicas are not all there yet."""
+    def finish_loading(self, heir: Heir, table: Table, timeout_s: float) -> Replicas:
+        """Refresh it, and give it the settings that it will live with. Says whether its replicas are there."""
         with self._asked(heir.name):
             self._client.indices.put_settings(index=heir.name, settings=self._indices.usual_settings(table))
             self._client.indices.refresh(index=heir.name)
-            health = self._client.options(ignore_status=408).cluster.health(
+            # Of all requests here only this one asks for a cluster privilege, `monitor`.
+            health = self._client.options(ignore_status=(401, 403, 408)).cluster.health(
                 index=heir.name, wait_for_status="green", timeout=f"{timeout_s:.0f}s"
             )
-        return not health["timed_out"]
+        if health.meta.status in (401, 403):
+            return Replicas.NOT_SHOWN
+        return Replicas.AWAITED if health["timed_out"] else Replicas.THERE
 
     def note(self, heir: Heir) -> None:
         """Write down how far it is."""
@@ -151,10 +166,11 @@ class Succession:
             self._client.indices.put_settings(index=index, settings={"blocks.write": None})
 
     def take_over(self, heir: Heir) -> None:
-        """Let the alias lead to the new index, from one moment to the next; done twice it does nothing more."""
-        beside = names.next_alias(heir.of)
+        """Let the alias lead to the new index, from one moment to the next; done twice it does nothing more.
+
+        It keeps the other one, by which it is filled, until `detach`.
+        """
         actions: list[dict[str, Any]] = [
-            {"remove": {"index": heir.name, "alias": beside, "must_exist": True}},
             {"add": {"index": heir.name, "alias": heir.of, "is_write_index": True}},
         ]
         if heir.old:
@@ -163,6 +179,18 @@ class Succession:
             if heir.of in self._client.indices.get_alias(index=heir.name).body[heir.name]["aliases"]:
                 return  # the answer to an earlier request was lost
             self._client.indices.update_aliases(actions=actions)
+
+    def is_attached(self, heir: Heir) -> bool:
+        """True until `detach`."""
+        with self._asked(heir.name):
+            found = self._client.indices.get_alias(index=heir.name).body[heir.name]["aliases"]
+        return names.next_alias(heir.of) in found
+
+    def detach(self, heir: Heir) -> None:
+        """Nobody fills it any more by the alias that it was built behind; done twice it does nothing more."""
+        if self.is_attached(heir):
+            with self._asked(heir.name):
+                self._client.indices.delete_alias(index=heir.name, name=names.next_alias(heir.of))
 
     def retire(self, old: str) -> None:
         """Keep it, where nobody finds it by a wildcard."""

@@ -162,6 +162,22 @@ def test_interrupted_held_and_given_up(world: World, running: Callable[..., Rebu
     assert sink.stop("sink") == 0
 
 
+def test_a_barrier_that_needed_no_write_in_the_old_index(world: World, running: Callable[..., Rebuilding]) -> None:
+    sink = filled(world)
+    # Nothing is left there that it could remove, so that the sink is past it though writes are held.
+    gone = [{"delete": {"_id": name}} for name in world.rows["shop.orders"]]
+    assert not world.client.bulk(index=world.alias(), operations=gone, refresh=True)["errors"]
+    one = running(sink, crash="rebuild_level:stop")
+    one.await_stopped()
+    world.source.transact(world.source.barrier)
+    world.await_committed()
+    assert "cluster_block_exception" not in reason(sink)
+    one.process.send_signal(signal.SIGCONT)
+    took_over(world, one.end(), old=1, new=2)
+    assert world.shown() == {}
+    assert sink.stop("sink") == 0
+
+
 def test_names_that_are_none(world: World) -> None:
     world.source.table()
     sink = world.sink()

@@ -52,7 +52,7 @@ def explained(world: World) -> set[int]:
     """Seqs that an audit would take for explained."""
     assert world.pipeline
     settings = load(world.pipeline.config).settings
-    with closing(DeadLetters(Context(settings=settings), world.alias(TABLE))) as letters:
+    with closing(DeadLetters(Context(settings=settings), world.alias(TABLE), world.alias(TABLE))) as letters:
         return letters.read_on()
 
 

@@ -33,6 +33,10 @@ def rebuild(
     config: ConfigPath = None,
     drop_old: Annotated[bool, typer.Option("--drop-old", help="Delete the index that was replaced.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what an unfinished rebuild built.")] = False,
+    accept_dead_letters: Annotated[
+        bool,
+        typer.Option("--accept-dead-letters", help="Swap it in also without rows that only the new index refuses."),
+    ] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Throw it away, and build nothing.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -41,12 +45,21 @@ def rebuild(
     The same command again goes on with a rebuild that was interrupted. Exit code 4 if the audit found something, 8 if
     it could not be finished: then nothing was swapped.
     """
-    if abort and (restart or drop_old):
+    if abort and (restart or drop_old or accept_dead_letters):
         raise UsageError("--abort stands alone")
+    if drop_old and accept_dead_letters:
+        raise UsageError(
+            "--drop-old does not go with --accept-dead-letters",
+            hint="The rows that do not fit are in the old index only. `tidemark sink prune` deletes it later.",
+        )
     console = Console(stderr=True, highlight=False)
     with _made(config, table, console) as made:
         try:
-            outcome = made.abort() if abort else made.run(restart=restart, drop_old=drop_old)
+            outcome = (
+                made.abort()
+                if abort
+                else made.run(restart=restart, drop_old=drop_old, accept_dead_letters=accept_dead_letters)
+            )
         except KeyboardInterrupt:
             console.print(f"interrupted; `tidemark sink rebuild {table}` goes on from here", markup=False)
             raise

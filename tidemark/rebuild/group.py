@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from ops.kafka import admin, answer, committed, consumer, metadata, translate
+from ops.groups import commit_for, members
+from ops.kafka import admin, answer, committed, metadata, translate
 from ops.settings import Settings
 
 _TIMEOUT_S = 15
 _NOT_THERE = (KafkaError.GROUP_ID_NOT_FOUND,)
-_IN_USE = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION,
-           KafkaError.STALE_MEMBER_EPOCH)  # fmt: skip
 
 
 class Groups:
@@ -28,34 +27,23 @@ class Groups:
     def members(self, group: str) -> list[str]:
         """Where its members are; none if there is no such group."""
         client = self._admin()  # kept until the answer is there: it would take that with it
-        asked = client.describe_consumer_groups([group], request_timeout=_TIMEOUT_S)[group]
-        try:
-            found = answer(asked, _TIMEOUT_S, self._where, expected=_NOT_THERE)
-        except KafkaException:
-            return []
-        return [f"{member.client_id} on {member.host}" for member in found.members]
+        return members(client, group, self._where, _TIMEOUT_S)
 
     def hand_over(self, group: str, to: str) -> bool:
         """Give a group the offsets of another, with what is noted beside them; false if it has members: they know best.
 
         Raises `UnreachableError`.
         """
-        kafka = self._settings.kafka
+        marks = [place for place in self._committed(group) if place.offset >= 0]
+        return bool(marks) and commit_for(self._settings, to, marks, to)
+
+    def begun(self, group: str) -> set[int]:
+        """The partitions that a group has committed an offset of."""
+        return {place.partition for place in self._committed(group) if place.offset >= 0}
+
+    def _committed(self, group: str) -> list[TopicPartition]:
         places = [TopicPartition(self._topic, number) for number in self._partitions]
-        marks = [place for place in committed(kafka, group, places, _TIMEOUT_S) if place.offset >= 0]
-        if not marks:
-            return False
-        client = consumer(kafka, to, group_id=to)
-        try:
-            # A commit from outside is taken only while the group has no members, so nobody is overtaken.
-            client.commit(offsets=marks, asynchronous=False)
-        except KafkaException as error:
-            if error.args[0].code() in _IN_USE:
-                return False
-            raise translate(error, self._where) from error
-        finally:
-            client.close()
-        return True
+        return committed(self._settings.kafka, group, places, _TIMEOUT_S)
 
     def delete(self, group: str) -> None:
         """Forget a group, if it is there."""

@@ -22,12 +22,20 @@ from ops.log import logger
 from ops.retry import until_stopped
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import InconclusiveError, RebuildConfigError, RebuildFindingsError, UnreachableError, UsageError
-from schemas.report import AuditReport, AuditStatus
+from schemas.errors import (
+    InconclusiveError,
+    LockedError,
+    OffsetsLostError,
+    RebuildConfigError,
+    RebuildFindingsError,
+    UnreachableError,
+    UsageError,
+)
+from schemas.report import AuditReport, AuditStatus, TableReport
 from schemas.table import Table
 from schemas.watermark import Watermark
 from sink.index import Indices
-from sink.succession import Heir, Phase, Succession
+from sink.succession import Heir, Phase, Replicas, Succession
 from tidemark.rebuild import plan
 from tidemark.rebuild.ends import Ends, behind, done
 from tidemark.rebuild.feed import Feed
@@ -35,6 +43,7 @@ from tidemark.rebuild.group import Groups
 from tidemark.rebuild.lock import await_alone, locked
 from tidemark.rebuild.outcome import Outcome
 from tidemark.rebuild.progress import Display
+from tidemark.rebuild.refusals import Refusals
 
 _log = logger(__name__)
 _Found = TypeVar("_Found")
@@ -62,23 +71,34 @@ class Rebuild:
         self._next = Indices(client, self._beside.sink, settings.source.name, where)
         self._indices = indices
         self._steps = Succession(client, indices, self._next, where)
+        self._refusals = Refusals(settings, self._table.topic, alias)
         self.outcome = Outcome(table=self._table.full_name, alias=alias)
 
     # --- the whole ---
 
-    def run(self, *, restart: bool = False, drop_old: bool = False) -> Outcome:
-        """Build, audit, swap. Raises `KeyboardInterrupt` if it is asked to stop, and a `TidemarkError`."""
+    def run(self, *, restart: bool = False, drop_old: bool = False, accept_dead_letters: bool = False) -> Outcome:
+        """Build, audit, swap. An index that newly refuses rows is swapped in only with `accept_dead_letters`.
+
+        Raises `KeyboardInterrupt` if it is asked to stop, and a `TidemarkError`.
+        """
         with self._alone():
             heir = self._asked("looking for what is there", lambda: self._steps.heir(self._table))
             if heir is not None and self._has_taken_over(heir):
                 self._display.say(f"{heir.name} has taken over before; finishing what was left")
-                self.outcome.resumed = self.outcome.swapped = True
-                return self._finish(replace(heir, phase=Phase.TAKING_OVER), drop_old=drop_old)
+                if not restart:
+                    self.outcome.resumed = self.outcome.swapped = True
+                    self._passed(heir)
+                    self._follow(self._indices)
+                    return self._finish(heir, drop_old=drop_old)
+                self._finish(heir, drop_old=False)
+                heir = None
             if heir is not None and restart:
                 self._discard(heir)
                 heir = None
             heir = self._resumed(heir) if heir is not None else self._begun()
-            return self._finish(self._built(heir), drop_old=drop_old)
+            heir = self._built(heir, accept_dead_letters=accept_dead_letters)
+            self._follow(self._indices)
+            return self._finish(heir, drop_old=drop_old)
 
     def abort(self) -> Outcome:
         """Throw away what was built, and let the sink write again if it was held."""
@@ -113,7 +133,13 @@ class Rebuild:
 
     def _begun(self) -> Heir:
         config = plan.config_of(self._settings, self._table)
-        heir = self._asked("making the index", lambda: self._steps.begin(self._table, config))
+        name = self._asked("looking for a name", lambda: self._steps.next_name(self._table))
+        group = plan.group_of(self._settings, name)
+        # What is left of an index of that name, which somebody has deleted, would make this one begin in the middle.
+        self._asked("deleting its group", lambda: self._groups.delete(group))
+        self._asked("dropping its dead letters", self._refusals.forget)
+        self._refuse_lost(group)
+        heir = self._asked("making the index", lambda: self._steps.begin(self._table, name, config))
         self.outcome.index = heir.name
         self._display.say(f"building {heir.name} for {heir.of} from {self._table.topic}")
         return heir
@@ -126,6 +152,7 @@ class Rebuild:
                 where=f'[sink.tables."{self._table.full_name}"]',
                 hint="Add --restart to build it anew with the present one, or --abort to throw it away.",
             )
+        self._refuse_lost(self._group(heir))
         self.outcome.index, self.outcome.resumed = heir.name, True
         self._display.say(f"going on with {heir.name}, which a rebuild before this one has begun")
         return heir
@@ -133,27 +160,66 @@ class Rebuild:
     def _discard(self, heir: Heir) -> None:
         await_alone(self._stop, self._groups, self._group(heir), self._table.full_name)
         self._let_write(heir)
-        self._asked(f"deleting {heir.name}", lambda: self._steps.drop(heir.name))
+        # The index goes last: as long as it is there, the same command throws away the rest again.
         self._asked("deleting its group", lambda: self._groups.delete(self._group(heir)))
+        if self._has_taken_over(heir):
+            raise LockedError(f"{heir.name} has taken over meanwhile: another rebuild was running", where=heir.of)
+        self._asked("dropping its dead letters", self._refusals.forget)
+        self._asked(f"deleting {heir.name}", lambda: self._steps.drop(heir.name))
         self._display.say(f"{heir.name}, built in part, is deleted")
+
+    def _refuse_lost(self, group: str) -> None:
+        """Rows whose last event is gone would be missing in the new index, and in what its audit reads."""
+        begun = self._asked("looking at the group", lambda: self._groups.begun(group))
+        lost = {number: end.low for number, end in self._now().items() if end.low and number not in begun}
+        if lost:
+            places = ", ".join(f"{low} in partition {number}" for number, low in lost.items())
+            raise OffsetsLostError(
+                f"the topic has lost its first records, by retention or by hand: it begins at offset {places}",
+                where=self._table.topic,
+                hint="Rows whose last change is gone would not be in the new index. Keep the one that is there, or "
+                "publish every row to a new topic. With cleanup.policy=compact nothing is lost.",
+            )
 
     def _group(self, heir: Heir) -> str:
         return plan.group_of(self._settings, heir.name)
 
     # --- build ---
 
-    def _built(self, heir: Heir) -> Heir:
+    def _built(self, heir: Heir, *, accept_dead_letters: bool) -> Heir:
         settings = plan.in_group(self._beside, self._group(heir))
-        feed = Feed(settings, self._table)
-        feed.start()
-        try:
+        with self._fed(settings) as feed:
             self._fill(feed)
             crashpoint.reached("rebuild_filled")
             self._finish_loading(heir)
-            self._prove(settings)
-            return self._take_over(heir, feed)
+            self._prove(settings, accept_dead_letters=accept_dead_letters)
+            heir = self._take_over(heir, feed)
+            self._pass(feed)
+        return heir
+
+    @contextmanager
+    def _fed(self, settings: Settings) -> Iterator[Feed]:
+        feed = Feed(settings, self._table)
+        feed.start()
+        try:
+            yield feed
         finally:
             feed.close()
+
+    def _passed(self, heir: Heir) -> None:
+        """`_pass`, if the run that moved the alias has not come that far."""
+        if self._asked("looking at the alias", lambda: self._steps.is_attached(heir)):
+            await_alone(self._stop, self._groups, self._group(heir), self._table.full_name)
+            with self._fed(plan.in_group(self._beside, self._group(heir))) as feed:
+                self._pass(feed)
+
+    def _pass(self, feed: Feed) -> None:
+        """Bring the new index past all that the sink had read when the alias moved.
+
+        Of that, what needed no write in the old index was not held: a barrier that found nothing there. In the new
+        one it may find something.
+        """
+        self._await(feed, self._now())
 
     def _fill(self, feed: Feed) -> None:
         """Bring it to the topic's end, which moves meanwhile."""
@@ -207,13 +273,13 @@ class Rebuild:
         return self._asked("asking for the topic's end", self._ends.now)
 
     def _finish_loading(self, heir: Heir) -> None:
-        whole = self._asked(
+        replicas = self._asked(
             "restoring the settings", lambda: self._steps.finish_loading(heir, self._table, _REPLICAS_S)
         )
-        if not whole:
-            self._display.say(f"not all replicas of {heir.name} are allocated; going on")
+        if replicas is not Replicas.THERE:
+            self._display.say(f"{heir.name}: {replicas}; going on")
 
-    def _prove(self, settings: Settings) -> None:
+    def _prove(self, settings: Settings, *, accept_dead_letters: bool) -> None:
         """Raises `RebuildFindingsError`, or `InconclusiveError`, if the new index is not as the topic says."""
         self._display.say("auditing the new index")
         try:
@@ -223,6 +289,8 @@ class Rebuild:
         self.outcome.audit = report
         (table,) = report.tables
         if table.status is AuditStatus.CLEAN:
+            if not accept_dead_letters:
+                self._refuse_refusals(table)
             self._display.say(f"clean: {table.keys:,} documents are as the topic says")
             return
         again = f"Nothing was swapped. `tidemark sink rebuild {table.table}` goes on and audits again"
@@ -235,6 +303,17 @@ class Rebuild:
             where=table.index,
             hint=f"{again}; with --restart it builds the index anew, with --abort it throws it away.",
         )
+
+    def _refuse_refusals(self, table: TableReport) -> None:
+        """Raises `RebuildFindingsError` for rows that the new index refuses, and that searched now does not."""
+        refused = self._asked("reading dead letters", lambda: self._refusals.new(table))
+        if refused:
+            raise RebuildFindingsError(
+                f"{refused:,} rows do not fit the new index: {self._refusals.why()}",
+                where=table.index,
+                hint="Nothing was swapped. Mend the configuration or the transform, and add --restart; --abort throws "
+                "away what was built. With --accept-dead-letters it takes over without these rows, as dead letters.",
+            )
 
     # --- swap ---
 
@@ -252,8 +331,8 @@ class Rebuild:
             crashpoint.reached("rebuild_held")
             # What the sink has written to the old index it had read, so it lies below the ends as they are now.
             self._await(feed, self._now(), began + _HELD_S)
-            feed.close()
             feed.check()
+            crashpoint.reached("rebuild_level")
             self._follow(self._next)
             self._asked("moving the alias", lambda: self._steps.take_over(heir))
         except BaseException:
@@ -276,7 +355,8 @@ class Rebuild:
 
     def _finish(self, heir: Heir, *, drop_old: bool) -> Outcome:
         """What is left after the swap; all of it can be done again."""
-        self._follow(self._indices)
+        self._asked("taking the other alias away", lambda: self._steps.detach(heir))
+        self._asked("taking over dead letters", self._refusals.adopt)
         group, outcome = self._group(heir), self.outcome
         outcome.index, outcome.old = heir.name, heir.old
         outcome.offsets_set = self._asked(

@@ -1,0 +1,71 @@
+"""Rows that a new index refused: their letters are kept apart until it has taken over, or dropped if it never does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from ops.settings import Settings
+from schemas import names
+from schemas.deadletter import DeadLetter
+from schemas.report import FindingClass, TableReport
+from sink.letterbox import Letterbox
+
+_BATCH = 1000
+
+
+class Refusals:
+    """Of one table's rebuild. `alias` is the one that is searched. Raises `FormatError`, `UnreachableError`."""
+
+    def __init__(self, settings: Settings, topic: str, alias: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._alias = alias
+
+    def forget(self) -> None:
+        """Drop what an index that is given up has refused."""
+        self._each(_drop)
+
+    def adopt(self) -> None:
+        """The new index has taken over: its letters are the table's. Done twice, it does nothing more."""
+
+        def move(letterbox: Letterbox, letters: Sequence[DeadLetter]) -> None:
+            letterbox.adopt(letters, self._alias)
+            _drop(letterbox, letters)
+
+        self._each(move)
+
+    def _each(self, apply: Callable[[Letterbox, Sequence[DeadLetter]], None]) -> None:
+        with self._letterbox() as letterbox:
+            letters = self._building(letterbox)
+            while batch := list(islice(letters, _BATCH)):
+                apply(letterbox, batch)
+
+    def new(self, report: TableReport) -> int:
+        """How many rows are missing for a letter of the new index, and not for the same one of the index searched now.
+
+        Those that the report does not list count as new.
+        """
+        refused = report.counts.get(FindingClass.DEAD_LETTERED, 0)
+        if not refused:
+            return 0
+        with self._letterbox() as letterbox:
+            before = {found.letter.seq for found in letterbox.standing(lambda one: one.letter.topic == self._topic)}
+        listed = [one.expected.seq for one in report.findings if one.expected is not None]
+        return refused - sum(seq in before for seq in listed)
+
+    def why(self) -> str:
+        """What was said of the first of them."""
+        with self._letterbox() as letterbox:
+            first = next(self._building(letterbox), None)
+        return f"{first.type}: {first.reason}"[:300] if first else ""
+
+    def _building(self, letterbox: Letterbox) -> Iterator[DeadLetter]:
+        return (found.letter for found in letterbox.building(names.next_alias(self._alias)))
+
+    def _letterbox(self) -> Letterbox:
+        return Letterbox(self._settings, f"{self._settings.source.name}-rebuild")
+
+
+def _drop(letterbox: Letterbox, letters: Sequence[DeadLetter]) -> None:
+    letterbox.drop({letter.record_key(): letter.seq for letter in letters})
