@@ -1,7 +1,8 @@
 """The binlog's row changes beside the topics: nothing skipped, nothing twice.
 
-Compared is what compaction cannot have touched yet, from the first event that a topic has of that time: what MySQL
-committed before, cdc may never have been asked for. Both sides are kept in the audit's store, a few numbers a change.
+Compared is what compaction cannot have touched yet. Of a table whose topic has no older event, only what came from its
+first event on: what MySQL committed before, cdc may never have been asked for. Both sides are kept in the audit's
+store, a few numbers a change.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from auditor.binlog_rows import BinlogRows, Logged
 from auditor.binlog_store import BinlogStore, Change, Different
@@ -31,6 +33,14 @@ from schemas.watermark import Watermark
 _PLAIN = {ColumnType.TINYINT, ColumnType.SMALLINT, ColumnType.MEDIUMINT, ColumnType.INT, ColumnType.BIGINT}
 _TEXT = {ColumnType.CHAR, ColumnType.VARCHAR}
 _UNICODE = {"utf8mb4", "utf8mb3", "utf8", "ascii"}
+_CLOCK_MS = 3_600_000  # so far a clock may go back
+
+
+class _Seen(NamedTuple):
+    """Of a topic: its first event in source order since the window began, and whether it has older ones."""
+
+    first: Change | None
+    older: bool
 
 
 class BinlogAudit:
@@ -60,12 +70,13 @@ class BinlogAudit:
             files = server.files()
             since = self._since(files)
             cdc.wait(mark)
-            firsts = {name: self._read_topic(sides, name, since, mark) for name in self._tables}
-            for batch in BinlogRows(self._context, self._keys()).read(_begin(files, firsts.values()), mark):
+            since_ms = int(since.timestamp() * 1000)
+            seen = {name: self._read_topic(sides, name, since_ms, mark) for name in self._tables}
+            for batch in BinlogRows(self._context, self._keys()).read(self._file(files, seen.values(), since), mark):
                 sides.add("logged", [self._logged(one) for one in batch])
-            for name, first in firsts.items():
-                self._trim(sides, name, first)
-            for different in sides.different():
+            for name, one in seen.items():
+                self._begin(sides, name, one, since_ms)
+            for different in sides.different(since_ms):
                 self._found(different)
 
     def _since(self, files: Sequence[str]) -> datetime:
@@ -74,19 +85,30 @@ class BinlogAudit:
         oldest = began(self._context, files[0]) + timedelta(seconds=1)  # it is told in whole seconds
         return max(datetime.now(UTC) - lag, oldest)
 
-    def _read_topic(self, sides: BinlogStore, name: str, since: datetime, mark: Mark) -> Change | None:
-        """Keep a table's events of the window; the first of them in source order."""
-        subject, since_ms = self._tables[name][0], int(since.timestamp() * 1000)
+    def _read_topic(self, sides: BinlogStore, name: str, since_ms: int, mark: Mark) -> _Seen:
+        """Keep a table's events of the window, and some older ones: clocks may go back."""
+        subject = self._tables[name][0]
         first: Change | None = None
         with Topic(self._context, subject.topic) as topic:
             parts = [topic.watermark(partition) for partition in topic.partitions()]
+            older = any(part.low for part in parts)
             for messages in topic.messages([Watermark(partition=p.partition, low=p.low, high=p.high) for p in parts]):
                 self.events[name] += len(messages)
-                changes = (row_change(message, with_key=self._with_key[name]) for message in messages)
-                kept = [c for c in changes if c and c.ts_ms >= since_ms and not mark.reached(c.file, c.pos)]
-                sides.add("published", kept)
-                first = min([*kept, *([first] if first else [])], key=lambda change: change.seq, default=None)
-        return first
+                made = (row_change(message, with_key=self._with_key[name]) for message in messages)
+                changes = [c for c in made if c and not mark.reached(c.file, c.pos)]
+                sides.add("published", [c for c in changes if c.ts_ms >= since_ms - _CLOCK_MS])
+                older |= any(c.ts_ms < since_ms for c in changes)
+                within = [c for c in changes if c.ts_ms >= since_ms]
+                first = min([*within, *([first] if first else [])], key=lambda change: change.seq, default=None)
+        return _Seen(first, older)
+
+    def _file(self, files: Sequence[str], seen: Iterable[_Seen], since: datetime) -> str:
+        """The binlog file to begin with."""
+        tables = list(seen)
+        first = min((one.first for one in tables if one.first), key=lambda change: change.seq, default=None)
+        if not any(one.older for one in tables) and first and first.file in files:
+            return first.file
+        return next((file for file in reversed(files) if began(self._context, file) <= since), files[0])
 
     def _keys(self) -> dict[str, Sequence[str]]:
         return {name: layout.primary_key for name, (_, layout) in self._tables.items()}
@@ -96,13 +118,12 @@ class BinlogAudit:
         if self._with_key[one.table]:
             columns = self._tables[one.table][1].primary_key
             key = key_text(kafka_key(dict(zip(columns, one.key, strict=True))))
-        return Change(one.transaction, one.table, one.row, one.op, key, *one.place)
+        return Change(one.transaction, one.table, one.row, one.op, key, *one.place, ts_ms=one.ts_ms)
 
-    def _trim(self, sides: BinlogStore, name: str, first: Change | None) -> None:
-        """Leave out what the binlog holds of a table from before its first event."""
-        if first is not None:
-            self.keys[name] = sides.keep_only(name, first.transaction)
-        elif sides.drop(name):
+    def _begin(self, sides: BinlogStore, name: str, seen: _Seen, since_ms: int) -> None:
+        if seen.first or seen.older:
+            self.keys[name] = sides.begin(name, since_ms, at_event=not seen.older)
+        elif sides.logged_since(name, since_ms):
             self.reasons[name] = "its topic has no event of the time that is compared, so nobody can say where to begin"
 
     def _found(self, different: Different) -> None:
@@ -110,12 +131,6 @@ class BinlogAudit:
         self.counts[change.table][different.kind] += 1
         if len(self.findings[change.table]) < FINDINGS_LIMIT:
             self.findings[change.table].append(_finding(different.kind, change))
-
-
-def _begin(files: Sequence[str], firsts: Iterable[Change | None]) -> str:
-    """The file of the first event; the oldest one, if that was another server's."""
-    first = min((first for first in firsts if first), key=lambda change: change.seq, default=None)
-    return first.file if first and first.file in files else files[0]
 
 
 def _comparable(layout: Table) -> bool:

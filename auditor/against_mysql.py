@@ -29,7 +29,11 @@ from schemas.report import Differs, Finding, FindingClass
 
 _ROUNDS = 4
 _CHUNK = 100
-_ORPHANS = "CREATE TABLE strangers AS SELECT row_number() OVER () - 1 AS n, id, key FROM docs ANTI JOIN rows USING (id)"
+_ORPHANS = """
+CREATE TABLE strangers AS SELECT row_number() OVER () - 1 AS n, id, max(key) AS key FROM (
+  SELECT id, key FROM docs ANTI JOIN rows USING (id) UNION ALL SELECT id, key FROM docs WHERE routed)
+ANTI JOIN doubts0 USING (id) GROUP BY id
+"""
 
 
 class MysqlAudit:
@@ -64,7 +68,7 @@ class MysqlAudit:
     def run(self, scan: Scan) -> None:
         """Fill the counts and findings. Raises `InconclusiveError`, also if the table was altered meanwhile."""
         self._store.run("CREATE TABLE rows (id BLOB)")
-        self._store.run("CREATE TABLE docs (id BLOB, key BLOB)")
+        self._store.run("CREATE TABLE docs (id BLOB, key BLOB, routed BOOLEAN)")
         for rows in self._mysql.chunks():
             self._compare(rows)
         self._list(scan)
@@ -85,6 +89,8 @@ class MysqlAudit:
 
     def _wrong(self, row: SqlRow | None, doc: Doc | None) -> tuple[FindingClass, list[Differs]] | None:
         """None if row and document fit."""
+        if doc is not None and doc.elsewhere:
+            return FindingClass.FOREIGN, []
         if row is None or not self._check.exists(row):
             return None if doc is None else (FindingClass.ORPHAN, [])
         if doc is None:
@@ -93,13 +99,16 @@ class MysqlAudit:
         return (FindingClass.CONTENT, differs) if differs else None
 
     def _list(self, scan: Scan) -> None:
-        """Documents of no row that was seen: orphans, or of no row at all."""
+        """Documents of no row that was seen: orphans, or of no row at all; and those that may be on other shards."""
         scan.open()
         for docs in scan.everything(["_cdc"]):
             rows = [
-                (doc.id.encode(), doc.key.encode() if doc.key is not None and doc.at_home else None) for doc in docs
-            ]
-            self._store.insert("docs", ("BLOB", "BLOB"), list(zip(*rows, strict=True)))
+                (doc.id.encode(), doc.key.encode() if doc.key is not None and doc.at_home else None,
+                 self._realtime.unexpected(doc))
+                for doc in docs
+            ]  # fmt: skip
+            self._realtime.everywhere |= any(routed for *_, routed in rows)
+            self._store.insert("docs", ("BLOB", "BLOB", "BOOLEAN"), list(zip(*rows, strict=True)))
         self._store.run(_ORPHANS)
         [(count,)] = self._store.run("SELECT count(*) FROM strangers")
         for start in range(0, count, _CHUNK):
@@ -157,7 +166,7 @@ class MysqlAudit:
         differs = self._excuses.not_omitted(doc, differs)
         if kind is FindingClass.CONTENT and not differs:
             return
-        if not doubt.values:
+        if kind is FindingClass.FOREIGN or not doubt.values:
             kind = FindingClass.FOREIGN
         elif self._excuses.refused(doubt.id, doc):
             kind = FindingClass.DEAD_LETTERED

@@ -37,9 +37,9 @@ class Place(NamedTuple):
 
 
 class Logged(NamedTuple):
-    """One committed row change. `transaction`: its GTID, or where its rows event stands; `key`: values of the key.
+    """One committed row change, of a statement at `ts_ms`. `transaction`: its GTID, or where its rows event stands.
 
-    `op`: c, u or d; of an update the key is that of the row as it was.
+    `op`: c, u or d; `key`: values of the key, of an update those of the row as it was.
     """
 
     transaction: str
@@ -48,6 +48,7 @@ class Logged(NamedTuple):
     key: list[Any]
     place: Place
     row: int
+    ts_ms: int
 
 
 class BinlogRows:
@@ -139,7 +140,7 @@ class BinlogRows:
             ) from error
         for number, row in enumerate(rows):
             key = [row[image].get(column) for column in self._tables[table]]
-            yield Logged(transaction, table, op, key, place, number)
+            yield Logged(transaction, table, op, key, place, number, event.timestamp * 1000)
 
 
 def connected(*, db: str | None = None, **arguments: Any) -> pymysql.connections.Connection[Any]:

@@ -31,13 +31,17 @@ CREATE TABLE different AS SELECT row_number() OVER () - 1 AS n, * FROM (
          coalesce(p.pos, l.pos) AS pos, p.partition, p."offset", p.seq, p.ts_ms
   FROM logged_numbered l FULL JOIN published_numbered p
     ON l.tx = p.tx AND l.tbl = p.tbl AND l.row = p.row AND l.op = p.op AND l.key = p.key AND l.nth = p.nth
-  WHERE l.tx IS NULL OR p.tx IS NULL)
+  LEFT JOIN begins b ON b.tbl = l.tbl
+  WHERE (p.tx IS NULL AND l.n >= b.n) OR (l.tx IS NULL AND p.ts_ms >= $1))
 """
 _CHUNK = 1000
 
 
 class Change(NamedTuple):
-    """One row change of either side; of the binlog's, `partition` to `ts_ms` are 0. `key`: the row key's text."""
+    """One row change of either side; `key`: the row key's text. Of the binlog's, `partition` to `seq` are 0.
+
+    `ts_ms`: of the commit; of the binlog's, of the statement, in whole seconds.
+    """
 
     transaction: str
     table: str
@@ -66,6 +70,7 @@ class BinlogStore:
         self._store = store
         for name in ("logged", "published"):
             store.run(f"CREATE TABLE {name} (n BIGINT, {_COLUMNS})")
+        store.run("CREATE TABLE begins (tbl VARCHAR, n BIGINT)")
         self._count = 0
 
     def add(self, side: str, changes: Sequence[Change]) -> None:
@@ -73,27 +78,31 @@ class BinlogStore:
         self._count += len(rows)
         self._store.insert(side, ("BIGINT", *_TYPES), list(zip(*rows, strict=True)))
 
-    def keep_only(self, table: str, first: str) -> int:
-        """Drop what the binlog holds of a table before the transaction `first`; how many are left."""
-        found = self._store.run("SELECT min(n) FROM logged WHERE tbl = $1 AND tx = $2", [table, first])
-        self._store.run("DELETE FROM logged WHERE tbl = $1 AND n < $2", [table, found[0][0] or 0])
-        return self.size(table)
+    def begin(self, table: str, since_ms: int, *, at_event: bool) -> int:
+        """From where on all that the binlog holds of a table has to be published; how many changes that are.
 
-    def drop(self, table: str) -> int:
-        """Drop what the binlog holds of a table; how many changes that were."""
-        found = self.size(table)
-        self._store.run("DELETE FROM logged WHERE tbl = $1", [table])
-        return found
-
-    def size(self, table: str) -> int:
-        [(count,)] = self._store.run("SELECT count(*) FROM logged WHERE tbl = $1", [table])
+        From the first commit since then on, whatever time later ones tell: the binlog is in the order of commits.
+        `at_event`: but not before the first transaction that is published.
+        """
+        published = "tbl = $2 AND tx IN (SELECT tx FROM published WHERE tbl = $2 AND ts_ms >= $1)"
+        since = "ts_ms >= $1 AND $2 IS NOT NULL"
+        where = published if at_event else since
+        [(first,)] = self._store.run(f"SELECT min(n) FROM logged WHERE {where}", [since_ms, table])  # noqa: S608  ours
+        if first is None:
+            return 0
+        self._store.run("INSERT INTO begins VALUES ($1, $2)", [table, first])
+        [(count,)] = self._store.run("SELECT count(*) FROM logged WHERE tbl = $1 AND n >= $2", [table, first])
         return int(count)
 
-    def different(self) -> Iterator[Different]:
-        """Everything that is on one side only."""
+    def logged_since(self, table: str, since_ms: int) -> int:
+        [(count,)] = self._store.run("SELECT count(*) FROM logged WHERE tbl = $1 AND ts_ms >= $2", [table, since_ms])
+        return int(count)
+
+    def different(self, since_ms: int) -> Iterator[Different]:
+        """What the binlog holds from where tables begin, and topics since then, and the other side does not."""
         self._store.run(_NUMBERED.format("logged", "n"))
         self._store.run(_NUMBERED.format("published", "seq"))
-        self._store.run(_DIFFERENT)
+        self._store.run(_DIFFERENT, [since_ms])
         [(count,)] = self._store.run("SELECT count(*) FROM different")
         for start in range(0, count, _CHUNK):
             rows = self._store.run(

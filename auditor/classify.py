@@ -87,14 +87,14 @@ def judge(log: Log, doc: Doc | None) -> Verdict:
         return Verdict(None, must, in_flight=True, shown=shown)
     if _is_of_others(log, must, doc):
         return Verdict(None, must)
-    if must is None:
+    if must is None or doc.elsewhere:
         return _unknown(log, doc)
     return Verdict(_explained(log, must) or (FindingClass.STALE if must.present else FindingClass.ORPHAN), must)
 
 
 def _is_of_others(log: Log, must: Op | None, doc: Doc) -> bool:
     """True if it shows a later event of a partition that somebody else audits: theirs to judge."""
-    theirs = doc.topic_id == log.topic_id and doc.at_home and doc.partition in log.others
+    theirs = not doc.elsewhere and doc.topic_id == log.topic_id and doc.at_home and doc.partition in log.others
     return theirs and doc.seq is not None and (must is None or doc.seq > must.seq)
 
 
@@ -107,6 +107,8 @@ def _absent(log: Log, must: Op | None) -> Verdict:
 
 
 def _unknown(log: Log, doc: Doc) -> Verdict:
+    if doc.elsewhere:
+        return Verdict(FindingClass.FOREIGN, None)
     if doc.topic_id != log.topic_id or doc.partition not in log.settled or doc.offset is None or not doc.at_home:
         return Verdict(FindingClass.FOREIGN, None)
     if doc.offset < log.lower.get(doc.partition or 0, 0):

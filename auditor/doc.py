@@ -15,7 +15,7 @@ from schemas.key import document_id
 class Doc:
     """One document. A field of `_cdc` that is absent or of another type is None; versions are 0 in lists.
 
-    `source`: the whole `_source`, where it was asked for.
+    `elsewhere`: it is not where a get of its id would look. `source`: the whole `_source`, where it was asked for.
     """
 
     id: str
@@ -30,6 +30,7 @@ class Doc:
     seq: int | None = None
     rev: int | None = None
     fp: int | None = None
+    elsewhere: bool = False
     source: Mapping[str, Any] | None = None
 
     @classmethod
@@ -61,7 +62,7 @@ class Doc:
     def shows(self, op: Op, topic_id: str) -> bool:
         """True if this is the document that the operation makes."""
         mine = (self.topic_id, self.key, self.partition, self.offset, self.seq)
-        if mine != (topic_id, op.key, op.partition, op.offset, op.seq):
+        if self.elsewhere or mine != (topic_id, op.key, op.partition, op.offset, op.seq):
             return False
         return op.present and self.at_home and self.fp == fingerprint(op.key, op.partition, op.offset)
 

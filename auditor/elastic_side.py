@@ -61,6 +61,7 @@ class ElasticSide:
         self.ends: Mapping[int, int] = {}
         self.foreign_count: int | None = None
         self.beyond_count = 0
+        self.routed_count = 0
 
     def __enter__(self) -> Self:
         refreshed = self._requests.send("refresh", lambda: self._client.indices.refresh(index=self._index))
@@ -88,7 +89,7 @@ class ElasticSide:
     def totals(self, bounds: Sequence[Bounds], sizes: Sequence[int]) -> list[Total]:
         """One total a range; `sizes`: how many documents each may have.
 
-        The first request counts the documents too that are in no range: foreign, beyond.
+        The first request counts the documents too that are in no range: foreign, beyond; and those with a routing.
         """
         found: list[Total] = []
         most = min(self._most_ranges, FILTERS_A_REQUEST if bounds[0].axis == KEY else RANGES_A_REQUEST)
@@ -122,13 +123,14 @@ class ElasticSide:
         owned = {"filter": queries.owned(self._topic_id, partitions), "aggs": {"settled": settled}}
         foreign = {"filter": queries.foreign(self._topic_id, partitions)}
         beyond = {"filter": queries.beyond(self._topic_id, self.ends)}
-        aggs = {"owned": owned, "foreign": foreign, "beyond": beyond}
+        aggs = {"owned": owned, "foreign": foreign, "beyond": beyond, "routed": {"filter": queries.ROUTED}}
         answer = self._search(size=0, aggs=aggs, track_total_hits=True)
         found, others = answer["aggregations"]["owned"], int(answer["aggregations"]["foreign"]["doc_count"])
         if found["doc_count"] + others != answer["hits"]["total"]["value"]:
             raise PartialAnswerError("the parts of the index do not add up to the whole", where=self._index)
         self.foreign_count = others
         self.beyond_count = int(answer["aggregations"]["beyond"]["doc_count"])
+        self.routed_count = int(answer["aggregations"]["routed"]["doc_count"])
         return queries.read_sums(ranges, found["settled"])
 
     def listed(self, bounds: Sequence[Bounds]) -> Iterator[Doc]:
@@ -146,6 +148,10 @@ class ElasticSide:
     def beyond(self) -> Iterator[Doc]:
         """The documents that show an event which the topic does not have yet."""
         yield from self._pages(queries.beyond(self._topic_id, self.ends))
+
+    def routed(self) -> Iterator[Doc]:
+        """The documents with a routing, of whatever topic."""
+        yield from self._pages(queries.ROUTED)
 
     def _pages(self, query: Query) -> Iterator[Doc]:
         after: dict[str, Any] = {}

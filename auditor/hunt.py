@@ -96,14 +96,19 @@ class Hunt:
             seconds=round(before.seconds + time.monotonic() - started, 3),
         )
 
-    def strays(self, expected: Expected, *, complete: bool, foreign: bool) -> None:
-        """What lies in no range: documents of deleted keys that are older than the window, foreign ones, later ones."""
+    def strays(self, expected: Expected, *, complete: bool, foreign: bool, routed: bool) -> None:
+        """What lies in no range: documents of deleted keys that are older than the window, foreign ones, later ones.
+
+        `routed`: look at documents with a routing, too, which may be on another shard than the sink's.
+        """
         side = self._side
         if not complete:
             for keys in expected.gone(_GONE_A_REQUEST):
                 self.add(doc.id for doc in side.with_keys(keys))
         if side.foreign_count and foreign:
             self.add(doc.id for doc in side.foreign())
+        if side.routed_count and routed:
+            self.add(doc.id for doc in side.routed())
         if side.beyond_count:
             self.add(doc.id for doc in side.beyond())
 

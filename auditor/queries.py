@@ -14,6 +14,7 @@ from schemas.errors import PartialAnswerError
 Query = dict[str, Any]
 
 _FP: Query = {"fp": {"sum": {"field": "_cdc.fp"}}}
+ROUTED: Query = {"exists": {"field": "_routing"}}
 _TERMS = 65_536  # index.max_terms_count
 _FIELDS = ("key", "partition", "offset", "fp", "seq")
 

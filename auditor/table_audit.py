@@ -82,6 +82,7 @@ class TableAudit:
         self._lag = Lag()
         self._took_s: dict[str, float] = {}
         self._since = ""
+        self._everywhere = False
         self._reason = ""
 
     def run(self) -> TableReport:
@@ -231,7 +232,9 @@ class TableAudit:
         hunt = Hunt(expected, side, self._requests, suspects)
         hunt.run(Limits(leaf_keys=self._context.settings.audit.leaf_keys))
         # Of several audits of one topic, one names what belongs to none of its partitions.
-        hunt.strays(expected, complete=self._windows.complete, foreign=0 in self._windows.partitions)
+        foreign = 0 in self._windows.partitions
+        self._everywhere = side.routed_count > 0 and foreign and not self._subject.shape.routed
+        hunt.strays(expected, complete=self._windows.complete, foreign=foreign, routed=self._everywhere)
         # A row that is written in every second of every audit is to be judged, too.
         if expected.unsettled <= CHUNK:
             hunt.add(document_id(key) for key in expected.unsettled_keys())
@@ -245,7 +248,12 @@ class TableAudit:
             topic_id=self._subject.topic_id or "",
             later=later,
             realtime=Realtime(
-                self._client, self._requests, self._index.name, self._subject.shape, whole=self._context.deep
+                self._client,
+                self._requests,
+                self._index.name,
+                self._subject.shape,
+                whole=self._context.deep,
+                everywhere=self._everywhere,
             ),
             sink=sink,
             letters=letters,

@@ -92,7 +92,14 @@ class TableRepair:
         return Confirm(
             topic_id=self._report.topic_id,
             later=Later(store, self._topic, highs, ()),
-            realtime=Realtime(self._client, self._requests, self._report.index, self._subject.shape, whole=self._deep),
+            realtime=Realtime(
+                self._client,
+                self._requests,
+                self._report.index,
+                self._subject.shape,
+                whole=self._deep,
+                everywhere=any(finding.class_ is FindingClass.FOREIGN for finding in self._report.findings),
+            ),
             sink=SinkSide(self._context, self._subject.topic, self._report.topic_id, list(highs)),
             letters=letters,
             settled=Settled(offsets=highs, seen=True),

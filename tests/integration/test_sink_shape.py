@@ -118,7 +118,13 @@ def harm_and_repair(world: World, sink: Pipeline) -> None:
         index=index, id='["s0",10]', routing="s0", document=forged, version=forged["_cdc"]["seq"],
         version_type="external_gte",
     )  # fmt: skip
-    assert by_class(audited(sink)[1]) == {FindingClass.CONTENT: {'["s0",10]'}}
+    places = {letter: str(world.client.search_shards(index=index, routing=letter)["shards"][0]) for letter in "abcdef"}
+    home = str(world.client.search_shards(index=index, routing="s1")["shards"][0])
+    other = next(letter for letter, place in places.items() if place != home)
+    world.client.index(index=index, id='["s1",11]', routing=other, document=before['["s1",11]'])
+    found = by_class(audited(sink)[1])
+    assert found == {FindingClass.CONTENT: {'["s0",10]'}, FindingClass.FOREIGN: {'["s1",11]'}}
+    world.client.delete(index=index, id='["s1",11]', routing=other)
     world.source.publish(row(10), table="shop.items")
     world.await_committed("shop.items")
 

@@ -104,12 +104,17 @@ def test_contents_are_equal_or_not() -> None:
     assert [(d.field, d.expected, d.found) for d in said] == [("a", "1", "2"), ("_cdc.seq", "5", "6")]
 
 
-def logged(transaction: str, key: str, row: int = 0, op: str = "c", table: str = "s.t") -> Change:
-    return Change(transaction, table, row, op, key, "bin.1", 4)
+def logged(transaction: str, key: str, row: int = 0, op: str = "c", table: str = "s.t", ts_ms: int = 1000) -> Change:
+    return Change(transaction, table, row, op, key, "bin.1", 4, ts_ms=ts_ms)
 
 
-def published(transaction: str, key: str, seq: int, row: int = 0, op: str = "c") -> Change:
-    return logged(transaction, key, row, op)._replace(seq=seq, partition=1, offset=seq)
+def published(transaction: str, key: str, seq: int, row: int = 0, op: str = "c", ts_ms: int = 1000) -> Change:
+    return logged(transaction, key, row, op, ts_ms=ts_ms)._replace(seq=seq, partition=1, offset=seq)
+
+
+def different(sides: BinlogStore, since_ms: int) -> set[tuple[str, str, str, str]]:
+    made = sides.different(since_ms)
+    return {(one.kind.value, one.change.transaction, one.change.key, one.change.op) for one in made}
 
 
 def test_changes_on_one_side() -> None:
@@ -119,11 +124,28 @@ def test_changes_on_one_side() -> None:
         sides.add("logged", [logged("g:2", "a"), logged("g:2", "b"), logged("g:2", "b"), logged("g:3", "a", op="d")])
         sides.add("logged", [logged("g:2", "x", table="s.other")])
         both = [published("g:2", "a", 1), published("g:2", "b", 2), published("g:2", "b", 3)]
+        # What is published before all else was never committed: no place to begin at.
+        both.insert(0, published("g:0", "a", 0))
         sides.add("published", [*both, published("g:2", "a", 4), published("g:3", "a", 5), published("g:9", "a", 6)])
-        assert sides.keep_only("s.t", "g:2") == 4
-        assert sides.drop("s.other") == 1
-        found = {(one.kind.value, one.change.transaction, one.change.key, one.change.op) for one in sides.different()}
+        assert sides.begin("s.t", 1000, at_event=True) == 4
+        assert sides.logged_since("s.other", 1000) == 1
+        found = different(sides, 1000)
     assert found == {
         ("duplicate", "g:2", "a", "c"), ("unpublished", "g:3", "a", "d"), ("unlogged", "g:3", "a", "c"),
-        ("unlogged", "g:9", "a", "c"),
+        ("unlogged", "g:9", "a", "c"), ("unlogged", "g:0", "a", "c"),
     }  # fmt: skip
+
+
+def test_what_was_skipped_before_the_first_event_of_the_window() -> None:
+    with Store(64 << 20) as store:
+        sides = BinlogStore(store)
+        sides.add("logged", [logged("g:1", "a", ts_ms=1000), logged("g:2", "a", ts_ms=4000)])  # not compared any more
+        sides.add("logged", [logged("g:3", "x", ts_ms=5000, table="s.other")])
+        sides.add("logged", [logged("g:4", "skipped", ts_ms=6000), logged("g:5", "b", ts_ms=7000)])
+        sides.add("logged", [logged("g:6", "back", ts_ms=3000), logged("g:7", "back, skipped", ts_ms=3000)])
+        sides.add("published", [published("g:0", "a", 1, ts_ms=4000), published("g:5", "b", 5, ts_ms=7000)])
+        sides.add("published", [published("g:6", "back", 6, ts_ms=3000)])
+        assert sides.begin("s.t", 5000, at_event=False) == 4
+        assert sides.begin("s.other", 5000, at_event=True) == 0
+        found = different(sides, 5000)
+    assert found == {("unpublished", "g:4", "skipped", "c"), ("unpublished", "g:7", "back, skipped", "c")}

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from auditor.against import against_binlog
+from auditor.against_binlog import BinlogAudit
 from auditor.audit import find_subjects
 from auditor.cdc_side import CdcSide
 from auditor.mysql_server import MysqlServer
@@ -108,8 +110,8 @@ class Copy:
 
 def harm(records: Records, database: str, rng: random.Random) -> tuple[Records, list[tuple[str, str]]]:
     """Some left out, some twice, some of a transaction that never was; and what is to be said of it."""
-    rows = [n for n, (topic, _, _, value, headers) in enumerate(records)
-            if value and topic.endswith((".t", ".s")) and not headers]  # fmt: skip
+    rows = [n for n, (topic, _, key, value, headers) in enumerate(records)
+            if value and topic.endswith((".t", ".s")) and not headers and b"7000" not in (key or b"")]  # fmt: skip
     chosen = rng.sample(rows, 30)
     skipped, twice, invented = set(chosen[:10]), chosen[10:20], chosen[20:]
     made = [record for number, record in enumerate(records) if number not in skipped]
@@ -141,6 +143,10 @@ def test_nothing_skipped_nothing_twice(
     cursor.execute("FLUSH BINARY LOGS")  # other tests write what this comparison cannot read
     pipeline.start("cdc")
     change(cursor)
+    cursor.execute("SELECT SLEEP(1.1)")  # the binlog tells whole seconds
+    late = datetime.now(UTC).replace(microsecond=0)
+    cursor.execute("INSERT INTO t VALUES (70000, 'first')")
+    cursor.execute("INSERT INTO t VALUES (70001, 'second')")
     with closing(MysqlServer(context)) as server:
         mark = server.mark()
     monkeypatch.setattr(MysqlServer, "mark", lambda _: mark)  # what others write from here on is not read
@@ -149,12 +155,14 @@ def test_nothing_skipped_nothing_twice(
     assert (report.reason, said(report)) == ("", [])
     assert report.status is AuditStatus.CLEAN
     keys = {table.table.rpartition(".")[2]: table.keys for table in report.tables}
-    assert keys == {"t": 500 + 40 * 10 + 20 + 21, "s": 120, "odd": 80}  # of `silent` cdc knows nothing yet
+    assert keys == {"t": 500 + 40 * 10 + 20 + 21 + 2, "s": 120, "odd": 80}  # of `silent` cdc knows nothing yet
 
     copy = Copy(kafka, pipeline.name, f"{pipeline.name}_copy")
     try:
         records = copy.read()
         made, expected = harm(records, database, random.Random(7))
+        made = [record for record in made if record[2] != b'{"id":70000}']
+        expected = sorted([*expected, ("unpublished", f"{database}.t/70000")])
         copy.write(made)
         settings = context.settings
         other = settings.model_copy(update={"source": settings.source.model_copy(update={"name": copy.name})})
@@ -164,6 +172,10 @@ def test_nothing_skipped_nothing_twice(
         [finding, *_] = [one for one in report.findings() if one.class_.value == "unpublished"]
         assert finding.change is not None
         assert finding.change.gtid
+        monkeypatch.setattr(BinlogAudit, "_since", lambda *_: late)
+        report = against_binlog(Context(settings=other))
+        assert (report.reason, said(report)) == ("", [("unpublished", f"{database}.t/70000")])
+        assert sum(table.keys for table in report.tables) == 2
     finally:
         copy.close()
     cursor.connection.close()

@@ -191,3 +191,32 @@ def test_a_switched_off_fp_sum_would_miss_what_cancels_out(
     monkeypatch.setattr(queries, "read_sums", lambda *found: [total._replace(fp=0) for total in read_sums(*found)])
     assert found(world.audit()) == {}
     assert found(world.audit(deep=True)) == {"missing": ["121"], "orphan": ["120"]}  # needs no sums
+
+
+def test_a_copy_on_another_shard_is_foreign(make_world: MakeWorld) -> None:
+    world = make_world(partitions=1)
+    world.put(*ids(30))
+    world.drop("3")
+    world.sync()
+    home = {id_: world.document(id_) for id_ in ("7", "8", "3")}
+
+    def shard(routing: str) -> int:
+        return int(world.es.search_shards(index=world.index, routing=routing)["shards"][0][0]["shard"])
+
+    def copy(id_: str, **fields: object) -> str:
+        """On the shard where the sink would not put it; there are two."""
+        routing = next(letter for letter in "abcdefghij" if shard(letter) != shard(id_))
+        document = {**world.rows[int(id_)].source(world.topic_id), **fields}
+        world.es.index(index=world.index, id=id_, document=document, routing=routing)
+        return routing
+
+    routings = {"7": copy("7"), "8": copy("8", _cdc={}), "3": copy("3")}
+    for deep in (False, True):
+        report = world.audit(deep=deep)
+        assert found(report) == {"foreign": ["3", "7", "8"]}
+    outcome = repair(Context(settings=world.settings), report, apply=True)
+    assert [mend.outcome.value for mend in outcome.repairs] == ["left"] * 3
+    assert {id_: world.document(id_) for id_ in home} == home
+    for id_, routing in routings.items():
+        world.es.delete(index=world.index, id=id_, routing=routing)
+    assert world.audit(deep=True).status is AuditStatus.CLEAN
