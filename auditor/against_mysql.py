@@ -31,7 +31,7 @@ _ROUNDS = 4
 _CHUNK = 100
 _ORPHANS = """
 CREATE TABLE strangers AS SELECT row_number() OVER () - 1 AS n, id, max(key) AS key FROM (
-  SELECT id, key FROM docs ANTI JOIN rows USING (id) UNION ALL SELECT id, key FROM docs WHERE routed)
+  SELECT id, key FROM docs ANTI JOIN rows USING (id) UNION ALL SELECT id, key FROM docs WHERE routed > 0)
 ANTI JOIN doubts0 USING (id) GROUP BY id
 """
 
@@ -68,7 +68,7 @@ class MysqlAudit:
     def run(self, scan: Scan) -> None:
         """Fill the counts and findings. Raises `InconclusiveError`, also if the table was altered meanwhile."""
         self._store.run("CREATE TABLE rows (id BLOB)")
-        self._store.run("CREATE TABLE docs (id BLOB, key BLOB, routed BOOLEAN)")
+        self._store.run("CREATE TABLE docs (id BLOB, key BLOB, routed INTEGER)")
         for rows in self._mysql.chunks():
             self._compare(rows)
         self._list(scan)
@@ -104,11 +104,11 @@ class MysqlAudit:
         for docs in scan.everything(["_cdc"]):
             rows = [
                 (doc.id.encode(), doc.key.encode() if doc.key is not None and doc.at_home else None,
-                 self._realtime.unexpected(doc))
+                 int(self._realtime.unexpected(doc)))
                 for doc in docs
             ]  # fmt: skip
             self._realtime.everywhere |= any(routed for *_, routed in rows)
-            self._store.insert("docs", ("BLOB", "BLOB", "BOOLEAN"), list(zip(*rows, strict=True)))
+            self._store.insert("docs", ("BLOB", "BLOB", "INTEGER"), list(zip(*rows, strict=True)))
         self._store.run(_ORPHANS)
         [(count,)] = self._store.run("SELECT count(*) FROM strangers")
         for start in range(0, count, _CHUNK):
