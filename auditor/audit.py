@@ -107,8 +107,8 @@ def _reach(context: Context, client: Elasticsearch, subjects: Sequence[Subject])
 
 
 def _each(context: Context, client: Elasticsearch, subjects: Sequence[Subject]) -> list[TableReport]:
-    if len(subjects) == 1:
-        return [_one(context, client, subjects[0])]
+    if len(subjects) == 1 or not context.resumable:
+        return [_one(context, client, subject) for subject in subjects]
     finished = Finished(context, client)
     tables = [finished.of(subject, partial(_one, context, client, subject)) for subject in subjects]
     finished.forget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class Log:
     settled: Mapping[int, int] = field(default_factory=dict)
     lower: Mapping[int, int] = field(default_factory=dict)
     others: frozenset[int] = frozenset()
-    dead_letters: frozenset[int] | set[int] = frozenset()
+    dead_letters: AbstractSet[int] = frozenset()
 
     def must(self) -> Op | None:
         """`last`, or the barrier of its own partition that removed it and that the sink is past."""

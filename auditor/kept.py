@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ from schemas.event import VERSION
 from schemas.shape import Shape
 
 _log = logger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 _EVERY_S = 5  # what takes less to read is read again
 _LONGEST_S = 86_400
 _TIMEOUT_S = 15
@@ -59,6 +60,7 @@ class Kept:
         self._began_s = time.time()
         self._parts = 0
         self._rows = 0
+        self._last = ""  # the name of the last part
         self._due_s = time.monotonic() + _EVERY_S
         place = hashlib.sha256(topic.encode()).hexdigest()[:16]
         self._folder = shelf.folder(context.settings.source.name) / "open" / place
@@ -89,24 +91,30 @@ class Kept:
             _log.info("a table's audit was interrupted", action="audit_anew", topic=self._topic, reason=reason)
             store.run("CREATE OR REPLACE TABLE ops AS SELECT * FROM ops WHERE false")
             self._forget()
-            self._parts = self._rows = 0
+            self._parts, self._rows, self._last = 0, 0, ""
             return []
         self._began_s = about["began_s"]
-        [(self._rows,)] = store.run("SELECT count(*) FROM ops")
         _log.info("a table's audit was interrupted", action="audit_resumed", topic=self._topic, events=self._rows)
         return barriers
 
     def _parts_of(self, store: Store) -> tuple[dict[str, Any], list[Barrier]]:
-        """A part is there once its `.json` is: that is written last, whole or not at all."""
+        """A part is there once its `.json` is: that is written last, whole or not at all.
+
+        It names its rows and the part before, so that parts of two audits are not taken for one's.
+        """
         about: dict[str, Any] = {}
         barriers: list[Barrier] = []
         for place in sorted(self._folder.glob("*.json")):
             about = json.loads(place.read_bytes())
-            if about["part"] != self._parts:
-                raise ValueError(f"part {self._parts} is missing")
-            store.run("INSERT INTO ops SELECT * FROM read_parquet($1)", [str(place.with_suffix(".parquet"))])
+            if (about["part"], about["after"], about["rows"][0]) != (self._parts, self._last, self._rows):
+                raise ValueError(f"part {self._parts} is missing, or of another audit")
+            file = str(self._folder / f"{about['name']}.parquet")
+            store.run("INSERT INTO ops SELECT * FROM read_parquet($1)", [file])
+            [(rows,)] = store.run("SELECT count(*) FROM ops")
+            if rows != about["rows"][1]:
+                raise ValueError(f"part {self._parts} has not the rows that were put into it")
             barriers = [Barrier(*barrier) for barrier in about["barriers"]]
-            self._parts += 1
+            self._rows, self._parts, self._last = rows, self._parts + 1, about["name"]
         return about, barriers
 
     def _objection(self, store: Store, about: dict[str, Any], barriers: Sequence[Barrier]) -> str:
@@ -152,14 +160,16 @@ class Kept:
     def _put_aside(self, store: Store, barriers: Sequence[Barrier]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         [(rows,)] = store.run("SELECT count(*) FROM ops")
-        place = self._folder / f"{self._parts:06}.parquet"
+        name = f"{self._parts:06}-{secrets.token_hex(8)}"
+        place = self._folder / f"{name}.parquet"
         store.run(
             f"COPY (SELECT * FROM ops WHERE rowid >= {self._rows}) TO '{_quoted(str(place))}' "  # noqa: S608  ours
             f"(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {_ROWS_AT_ONCE})"
         )
-        about = {"part": self._parts, "facts": self._facts, "began_s": self._began_s, "barriers": barriers}
-        shelf.write(place.with_suffix(".json"), json.dumps(about).encode())
-        self._rows, self._parts = rows, self._parts + 1
+        about = {"part": self._parts, "name": name, "after": self._last, "rows": [self._rows, rows],
+                 "facts": self._facts, "began_s": self._began_s, "barriers": barriers}  # fmt: skip
+        shelf.write(self._folder / f"{self._parts:06}.json", json.dumps(about).encode())
+        self._rows, self._parts, self._last = rows, self._parts + 1, name
         crashpoint.reached("keys_kept")
 
     def _forget(self) -> None:

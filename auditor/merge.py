@@ -4,32 +4,50 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from itertools import groupby, pairwise, zip_longest
 
-from auditor.findings import RED
+from auditor.findings import FINDINGS_LIMIT, RED
 from auditor.key_space import merged as merged_key_space
 from auditor.words import ranges
 from schemas.cost import Cost, Lag, Level
 from schemas.errors import UsageError
-from schemas.report import AuditReport, AuditStatus, FindingClass, TableReport, Window
+from schemas.report import Against, AuditReport, AuditStatus, FindingClass, TableReport, Window
 
-FINDINGS_LIMIT = 20_000
+_APART = timedelta(days=1)
 
 
 def merge(parts: Sequence[AuditReport]) -> list[TableReport]:
     """Every table of the parts, once. What nobody audited makes a table inconclusive.
 
     Raises `UsageError` for parts that are not of one audit: another pipeline, topic, index or way of auditing, offsets
-    that are in two of them, a gap between two windows.
+    that are in two of them, a gap between two windows, more than a day between their ends; and for audits that have no
+    parts, as those against MySQL or the binlog.
     """
     if len(parts) < 2:
         raise UsageError("there is nothing to merge", hint="Name two reports or more.")
     _same("pipeline", (part.name for part in parts))
-    _same("way of auditing", (part.against.value for part in parts))
+    _are_parts(parts)
     # A run that ended before it knew its tables: whatever it was to audit, it did not.
     unfinished = [part.reason for part in parts if not part.tables]
     tables = sorted((table for part in parts for table in part.tables), key=lambda table: table.table)
     return [_table(list(some), unfinished) for _, some in groupby(tables, key=lambda table: table.table)]
+
+
+def _are_parts(parts: Sequence[AuditReport]) -> None:
+    whole = [part for part in parts if part.against is not Against.TOPIC]
+    if whole:
+        raise UsageError(f"audit {whole[0].id} is against {whole[0].against.value}: it has no parts to put together")
+    ids = Counter(id_ for part in parts for id_ in part.parts or [part.id])
+    [(id_, count)] = ids.most_common(1)
+    if count > 1:
+        raise UsageError(f"audit {id_} is named twice")
+    first, last = min(parts, key=lambda part: part.finished), max(parts, key=lambda part: part.finished)
+    if last.finished - first.finished > _APART:
+        raise UsageError(
+            f"the reports are not of one audit: {first.id} had ended more than a day before {last.id} did",
+            hint="Audit the older part again.",
+        )
 
 
 def _table(parts: Sequence[TableReport], unfinished: Sequence[str]) -> TableReport:

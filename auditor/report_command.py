@@ -119,12 +119,13 @@ def _listed(context: Context) -> AuditList:
 
 
 def _merged(parts: Sequence[AuditReport]) -> AuditReport:
+    """It is as old as the part that ended first: what is proven of all of it was so then."""
     tables = merged_tables(parts)
     status, reason = verdict(tables)
     return AuditReport(
         id=new_id(datetime.now(UTC)), name=parts[0].name, against=parts[0].against, status=status, reason=reason,
-        started=min(part.started for part in parts), finished=max(part.finished for part in parts), tables=tables,
-        parts=[part.id for part in parts],
+        started=min(part.started for part in parts), finished=min(part.finished for part in parts), tables=tables,
+        parts=[id_ for part in parts for id_ in part.parts or [part.id]],
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """The metrics of a cron job's audit: as a text file for node_exporter, or pushed to a Pushgateway.
 
 What was not proven is not green: `tidemark_audit_clean` is 1 only for a clean audit of every partition, and the time
-of the last success stays where it was. A run that died without a word shows in that time alone.
+of the last success stays where it was, also after a clean audit of what came since some time. A run that died without a
+word shows in that time alone.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def registry(report: AuditReport, successes: Mapping[str, float]) -> CollectorRe
     """`successes`: table -> when its last clean audit ended, in seconds since 1970."""
     made = CollectorRegistry()
     gauge = partial(_gauge, made, (report.name, report.against.value))
-    green = report.status is AuditStatus.CLEAN and len(report.proven) == len(report.tables)
+    green = report.status is AuditStatus.CLEAN and len(report.clean) == len(report.tables)
     gauge("clean", "1 if the last audit was clean, of every partition")(green)
     gauge("last_run_timestamp_seconds", "End of the last audit, whatever came of it")(report.finished.timestamp())
     gauge("duration_seconds", "Duration of the last audit")((report.finished - report.started).total_seconds())
@@ -43,7 +44,7 @@ def registry(report: AuditReport, successes: Mapping[str, float]) -> CollectorRe
     requests = gauge("requests", "Requests that the last audit sent to Elasticsearch", "table")
     findings = gauge("findings", "Findings of the last audit", "table", "kind")
     for one in report.tables:
-        clean(one in report.proven, one.table)
+        clean(one in report.clean, one.table)
         keys(one.keys, one.table)
         lagging(one.lagging, one.table)
         unsettled(one.unsettled, one.table)

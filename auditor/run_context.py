@@ -27,6 +27,8 @@ class Context:
 
     `since`: where the windows begin, None for all that is retained.
 
+    `resumable`: what is read is put aside, for the next audit to go on from; only for who holds the pipeline's lock.
+
     `beat` tells a service's health that the audit moves on.
     """
 
@@ -34,6 +36,7 @@ class Context:
     partitions: frozenset[int] | None = None
     deep: bool = False
     since: Since | None = None
+    resumable: bool = True
     stop: Stop = field(default_factory=Stop)
     beat: Callable[[], None] = _nothing
 

@@ -111,8 +111,10 @@ class TableAudit:
         if not self._windows.parts:
             return  # the topic has none of the partitions that were asked for
         store = stack.enter_context(Store(context.settings.audit.memory))
-        kept = Kept(context, subject.topic, subject.topic_id, subject.shape, self._windows)
-        stack.enter_context(kept.until_done())
+        kept = None
+        if context.resumable:
+            kept = Kept(context, subject.topic, subject.topic_id, subject.shape, self._windows)
+            stack.enter_context(kept.until_done())
         with self._timed("read_s"):
             expected = self._read(topic, Expected(store, self._windows.partitions, kept))
         if self._index is None:

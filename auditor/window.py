@@ -51,11 +51,6 @@ class Windows:
         return replace(self, parts=tuple(parts))
 
     @property
-    def whole(self) -> bool:
-        """True if every partition is audited."""
-        return len(self.parts) == self.count
-
-    @property
     def others(self) -> frozenset[int]:
         """The topic's partitions that somebody else audits."""
         return frozenset(range(self.count)) - set(self.partitions)

@@ -227,18 +227,16 @@ class AuditReport(_Model):
     repair: RepairReport | None = None
 
     @property
-    def proven(self) -> list[TableReport]:
-        """The tables that are clean in every partition; none if not a single key was compared.
-
-        From the start of the log, or from where the last such audit had ended.
-        """
+    def clean(self) -> list[TableReport]:
+        """The tables that are clean in every partition, as far as was asked; none if not a single key was compared."""
         if not any(table.compared for table in self.tables):
             return []
-        return [
-            table
-            for table in self.tables
-            if table.status is AuditStatus.CLEAN and table.whole and table.since in ("", "clean")
-        ]
+        return [table for table in self.tables if table.status is AuditStatus.CLEAN and table.whole]
+
+    @property
+    def proven(self) -> list[TableReport]:
+        """Of the `clean` ones, those from the start of the log, or from where the last such audit had ended."""
+        return [table for table in self.clean if table.since in ("", "clean")]
 
     def findings(self, *classes: FindingClass) -> list[Finding]:
         """Every finding of these classes (all, if none is given), over all tables."""

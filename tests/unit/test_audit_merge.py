@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
+from auditor import merge as merging
 from auditor.audit import verdict
-from auditor.merge import merge
-from reports import finding, report, table, window
+from auditor.report_command import _merged
+from reports import NOW, finding, report, table, window
 from schemas.errors import UsageError
-from schemas.report import AuditReport, AuditStatus, FindingClass, TableReport
+from schemas.report import Against, AuditReport, AuditStatus, FindingClass, TableReport
 
 CLEAN, RED, GRAY = AuditStatus.CLEAN, AuditStatus.FINDINGS, AuditStatus.INCONCLUSIVE
+
+
+def merge(parts: Sequence[AuditReport]) -> list[TableReport]:
+    """Each part with an id of its own."""
+    return merging.merge([one.model_copy(update={"id": f"{one.id}{number}"}) for number, one in enumerate(parts)])
 
 
 def part(*partitions: int, of: int = 4, **more: object) -> AuditReport:
@@ -88,6 +98,29 @@ def windows(*ends: tuple[int, int]) -> list[TableReport]:
 def test_what_does_not_belong_together_is_refused(parts: list[AuditReport], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         merge(parts)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"finished": NOW - timedelta(days=1)}, "20261121T030009-abc had ended more than a day before"),
+        ({"id": "20261121T030000-abc"}, "20261121T030000-abc is named twice"),
+        ({"parts": ["another", "20261121T030000-abc"]}, "20261121T030000-abc is named twice"),
+        ({"against": Against.MYSQL}, "20261121T030009-abc is against mysql"),
+    ],
+)
+def test_reports_that_are_no_parts_of_it(changed: dict[str, Any], said: str) -> None:
+    other = report(table(parts=(1,), of=2), number=9)
+    first = part(0, of=2)
+    assert merging.merge([first, other])[0].status is CLEAN
+    with pytest.raises(UsageError, match=said):
+        merging.merge([first, other.model_copy(update=changed)])
+
+
+def test_it_is_as_old_as_the_part_that_ended_first() -> None:
+    parts = [part(0, of=2), report(table(parts=(1,), of=2), number=9)]
+    assert _merged(parts).proven
+    assert _merged(parts).finished == parts[0].finished
 
 
 def test_windows_that_meet_are_one() -> None:

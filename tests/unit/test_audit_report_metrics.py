@@ -98,6 +98,12 @@ def test_what_was_not_proven_is_not_green(make_context: MakeContext, tmp_path: P
     assert not any(value for name, value in found.items() if name.startswith("table_clean"))
 
 
+def test_a_clean_audit_of_the_last_hours_is_clean_and_no_success(make_context: MakeContext, tmp_path: Path) -> None:
+    found = written(make_context(metrics_file=str(tmp_path / "t.prom")), report(table(since="2h")))
+    assert (found["clean"], found["table_clean{table=s.t}"]) == (1, 1)
+    assert not any(name.startswith("last_success") for name in found)
+
+
 def fail(error: Exception) -> Callable[..., AuditReport]:
     def audit(*_: object) -> AuditReport:
         raise error

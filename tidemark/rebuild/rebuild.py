@@ -283,7 +283,9 @@ class Rebuild:
         """Raises `RebuildFindingsError`, or `InconclusiveError`, if the new index is not as the topic says."""
         self._display.say("auditing the new index")
         try:
-            report = audit(Context(settings=settings, stop=self._stop), [_literal(self._table.full_name)])
+            # Beside it, `audit run` may be at the same table.
+            context = Context(settings=settings, stop=self._stop, resumable=False)
+            report = audit(context, [_literal(self._table.full_name)])
         except StoppedError:
             raise KeyboardInterrupt from None
         self.outcome.audit = report

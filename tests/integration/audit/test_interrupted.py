@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -57,7 +58,7 @@ def again(world: World, **options: Any) -> tuple[AuditReport, list[str]]:
     """The next audit, and how it began."""
     with capture_logs() as said:
         report = audit(Context(settings=world.settings, **options))
-    assert list((shelf.folder(world.name) / "open").iterdir()) == []
+    assert not list(shelf.folder(world.name).glob("open/*"))
     return report, [line["action"] for line in said if line["action"] in ("audit_resumed", "audit_anew")]
 
 
@@ -105,6 +106,15 @@ def test_it_is_interrupted_again_and_again(make_world: MakeWorld, monkeypatch: p
     assert again(world)[1] == []  # nothing is left of it
 
 
+def test_one_beside_another_puts_nothing_aside(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world()
+    world.put(*ids(60))
+    world.sync()
+    interrupt(world, monkeypatch, resumable=False)
+    assert not list(shelf.folder(world.name).glob("open/*"))
+    assert again(world)[1] == []
+
+
 def cut(world: World) -> None:
     """The log begins later now, and what is left of it is all that is judged."""
     place = TopicPartition(world.topic, 0, 10)
@@ -119,7 +129,7 @@ def recreated(world: World) -> None:
 
 
 def damaged(world: World) -> None:
-    for place in (shelf.folder(world.name) / "open").glob("*/*1.parquet"):
+    for place in (shelf.folder(world.name) / "open").glob("*/000001-*.parquet"):
         place.write_bytes(b"no parquet" * 1000)
 
 
@@ -128,7 +138,19 @@ def torn(world: World) -> None:
         place.unlink()
 
 
-@pytest.mark.parametrize("harm", [cut, recreated, damaged, torn, "partitions", "old", "shorter"])
+def mingled(world: World) -> None:
+    """As two audits at once would leave it."""
+    for place in (shelf.folder(world.name) / "open").glob("*/000001.json"):
+        place.write_text(json.dumps({**json.loads(place.read_bytes()), "after": "000000-of-another"}))
+
+
+def with_a_gap(world: World) -> None:
+    for place in (shelf.folder(world.name) / "open").glob("*/000001.json"):
+        about = json.loads(place.read_bytes())
+        place.write_text(json.dumps({**about, "rows": [about["rows"][0] + 5, about["rows"][1] + 5]}))
+
+
+@pytest.mark.parametrize("harm", [cut, recreated, damaged, torn, mingled, with_a_gap, "partitions", "old", "shorter"])
 def test_what_cannot_be_gone_on_from_is_begun_anew(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, harm: Any
 ) -> None:
@@ -153,7 +175,7 @@ def test_what_cannot_be_gone_on_from_is_begun_anew(
         harm(world)
     report, how = again(world, **options)
     assert how == ["audit_anew"]
-    if harm in ("partitions", damaged, torn):
+    if harm in ("partitions", damaged, torn, mingled, with_a_gap):
         assert report.status is AuditStatus.CLEAN
 
 

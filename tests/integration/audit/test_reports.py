@@ -95,7 +95,7 @@ def test_parts_of_one_audit(cli: Cli, tmp_path: Path) -> None:
     assert merged.tables[0].windows == whole.tables[0].windows
     assert merged.parts == [part.id for part in parts]
     assert cli("report", "--merge", *names[1:])[0] in (4, 8)
-    with pytest.raises(UsageError, match="overlap"):
+    with pytest.raises(UsageError, match="named twice"):
         cli("report", "--merge", names[0], *names)
 
     assert cli("repair", "--report", names[0], "--apply")[0] in (0, 4)
