@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from ops.kafka import admin, answer, committed, consumer, topic_ids, translate
+from ops.groups import commit_for, members
+from ops.kafka import admin, committed, topic_ids
 from ops.settings import Settings
 from schemas.errors import LockedError, OffsetsLostError, UsageError
 from schemas.table import Table
@@ -25,8 +26,6 @@ from sink.place import Places
 from sink.retention import retention_s, too_old
 
 _TIMEOUT_S = 15
-_MEMBERS = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.NON_EMPTY_GROUP,
-            KafkaError.REBALANCE_IN_PROGRESS, KafkaError.STALE_MEMBER_EPOCH)  # fmt: skip
 
 
 class State(StrEnum):
@@ -78,13 +77,8 @@ class Rewind:
         return [move for table in tables for move in self._table(table, ids.get(table.topic, ""), partitions, target)]
 
     def _refuse_members(self) -> None:
-        asked = self._admin.describe_consumer_groups([self._group], request_timeout=_TIMEOUT_S)[self._group]
-        try:
-            found = answer(asked, _TIMEOUT_S, self._where, expected=(KafkaError.GROUP_ID_NOT_FOUND,))
-        except KafkaException:
-            return  # no sink has ever been in it
-        if found.members:
-            raise self._busy(", ".join(sorted({f"{one.client_id} at {one.host}" for one in found.members})))
+        if found := members(self._admin, self._group, self._where, _TIMEOUT_S):
+            raise self._busy(", ".join(found))
 
     def _busy(self, who: str) -> LockedError:
         return LockedError(
@@ -156,16 +150,5 @@ class Rewind:
         return [replace(move, state=State.REWOUND) if move.state is State.PLANNED else move for move in moves]
 
     def _commit(self, places: list[TopicPartition]) -> None:
-        # A consumer that has not joined may commit only while nobody has: the broker itself holds sinks off.
-        client = consumer(self._settings.kafka, self._group, group_id=self._group)
-        try:
-            done = client.commit(offsets=places, asynchronous=False) or ()
-            error = next((place.error for place in done if place.error is not None), None)
-        except KafkaException as failed:
-            error = failed.args[0]
-        finally:
-            client.close()
-        if error is not None and error.code() in _MEMBERS:
+        if not commit_for(self._settings, self._group, places, self._group):
             raise self._busy("a sink has just started")
-        if error is not None:
-            raise translate(error, self._where)
