@@ -64,14 +64,26 @@ class MysqlSubject:
         if self._index is None:
             raise InconclusiveError(f"there is no index {alias}", hint="Is `tidemark sink run` running?")
         self._audit = self._assemble(stack, self._index)
-        self._audit.run(Scan(self._client, self._requests, self._index.name))
         try:
-            index.must_still_be(self._requests, self._client, alias, self._index)
+            self._audit.run(Scan(self._client, self._requests, self._index.name))
+        except StoppedError:
+            raise
+        except TidemarkError:
+            if self._audit.counts:
+                self._check_index(self._index)
+            raise
+        keys, lagging = self._audit.keys, self._audit.lagging
+        self._check_index(self._index)
+        if 0 < keys <= lagging:
+            raise InconclusiveError("each of its rows changed whenever it was looked at: none was judged")
+
+    def _check_index(self, place: index.Index) -> None:
+        """What was found in an index that is gone is about nothing."""
+        try:
+            index.must_still_be(self._requests, self._client, self._subject.alias, place)
         except InconclusiveError:
             self._audit = None
             raise
-        if 0 < self._audit.keys <= self._audit.lagging:
-            raise InconclusiveError("each of its rows changed whenever it was looked at: none was judged")
 
     def _assemble(self, stack: ExitStack, place: index.Index) -> MysqlAudit:
         subject, context = self._subject, self._context

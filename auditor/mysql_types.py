@@ -40,6 +40,8 @@ class SqlColumn:
     def select(self, *, mariadb: bool = False) -> str:
         """The expression that renders it."""
         order = "" if mariadb or self.kind not in _SPATIAL else ", 'axis-order=long-lat'"
+        if self.kind == "decimal" and "zerofill" in self.full:
+            return f"CAST({self.quoted} + 0 AS CHAR)"  # the sum has the scale, and no padding
         return _SELECT.get(self.kind, "{0}").format(self.quoted, order)
 
     def raw(self) -> str | None:

@@ -34,7 +34,7 @@ from auditor.topic import Topic
 from auditor.twice import confirmed
 from auditor.wanted import Wanted
 from auditor.window import Windows, windows
-from ops.kafka import admin, topic_ids
+from ops.kafka import admin, metadata, topic_ids
 from ops.log import logger
 from schemas.cost import Cost, Lag, Level
 from schemas.errors import InconclusiveError, LaggingError, TidemarkError
@@ -88,18 +88,26 @@ class TableAudit:
     def run(self) -> TableReport:
         """Prove it, or say why it could not be proven. Raises `StoppedError`, and no other of our errors."""
         started = time.monotonic()
+        with self._inconclusive(), ExitStack() as stack:
+            self._prove(stack)
+        if not self._reason or self._counts:
+            with self._inconclusive():
+                self._check_topic()
+                self._check_index()
+        return self._report(time.monotonic() - started)
+
+    @contextmanager
+    def _inconclusive(self) -> Iterator[None]:
+        """What ends here is why nothing is proven."""
         try:
-            with ExitStack() as stack:
-                self._prove(stack)
-            self._check_topic()
-            self._check_index()
+            yield
         except StoppedError:
             raise
         except TidemarkError as error:
-            self._reason = f"{error}. {error.hint}" if error.hint else str(error)
+            reason = f"{error}. {error.hint}" if error.hint else str(error)
+            self._reason = f"{self._reason}; {reason}" if self._reason else reason
             _log.warning("a table could not be proven", action="audit_inconclusive", table=self._subject.table,
-                         code=error.code, reason=self._reason)  # fmt: skip
-        return self._report(time.monotonic() - started)
+                         code=error.code, reason=reason)  # fmt: skip
 
     def _prove(self, stack: ExitStack) -> None:
         subject, context = self._subject, self._context
@@ -171,21 +179,34 @@ class TableAudit:
             self._took_s[name] = round(self._took_s.get(name, 0) + time.monotonic() - started, 3)
 
     def _check_topic(self) -> None:
-        """What was found about a topic that was made anew meanwhile is about nothing, also if it was nothing."""
+        """What was found about a topic that was made anew meanwhile is about nothing, also if it was nothing.
+
+        With more partitions than at the beginning, documents of the new ones looked foreign.
+        """
         kafka, subject = self._context.settings.kafka, self._subject
-        ids = topic_ids(admin(kafka, self._context.client_id), [subject.topic], kafka.bootstrap_servers)
+        client = admin(kafka, self._context.client_id)
+        ids = topic_ids(client, [subject.topic], kafka.bootstrap_servers)
         if ids.get(subject.topic) != subject.topic_id:
-            self._counts.clear()
-            self._findings.clear()
+            self._forget()
             raise InconclusiveError(f"topic {subject.topic} was deleted or made anew during the audit")
+        count = len(metadata(client, subject.topic, kafka.bootstrap_servers).partitions)
+        if count != self._windows.count:
+            self._forget()
+            raise InconclusiveError(
+                f"topic {subject.topic} had {self._windows.count} partitions when the audit began, and has {count} now",
+                hint="Run the audit again.",
+            )
 
     def _check_index(self) -> None:
         try:
             index.must_still_be(self._requests, self._client, self._subject.alias, self._index)
         except InconclusiveError:
-            self._counts.clear()
-            self._findings.clear()
+            self._forget()
             raise
+
+    def _forget(self) -> None:
+        self._counts.clear()
+        self._findings.clear()
 
     def _read(self, topic: Topic, expected: Expected) -> Expected:
         self._expected = expected

@@ -77,6 +77,12 @@ class TableRepair:
             raise ReportOutdatedError(
                 f"topic {self._subject.topic} was made anew since the report", where=self._report.table, hint=_RERUN
             )
+        if len(self._topic.partitions()) != self._report.partitions:
+            raise ReportOutdatedError(
+                f"topic {self._subject.topic} has other partitions than the report's {self._report.partitions}",
+                where=self._report.table,
+                hint=_RERUN,
+            )
         for window in self._report.windows:
             if self._topic.watermark(window.partition).low > window.high:
                 raise ReportOutdatedError(

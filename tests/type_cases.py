@@ -94,6 +94,7 @@ CASES: dict[str, tuple[str, Oracle, list[str]]] = {
     "decimal(30,30)": ("DECIMAL(30,30)", SHOWN, ["0." + "9" * 30, "-0." + "0" * 29 + "1", "0"]),
     "decimal(9,9)": ("DECIMAL(9,9)", SHOWN, ["0.123456789", "-0.000000001"]),
     "decimal(18,9) unsigned": ("DECIMAL(18,9) UNSIGNED", SHOWN, ["123456789.987654321", "0.000000001"]),
+    "decimal(9,3) zerofill": ("DECIMAL(9,3) ZEROFILL", Oracle("CAST(v + 0 AS CHAR)", str), ["7", "0", "123456.789", "1.50"]),
     "decimal(1,0)": ("DECIMAL(1,0)", SHOWN, ["9", "-9", "0"]),
     "float": (
         "FLOAT", FLOAT, ["3.14159", "0.1", "-0.1", "16777216", "3.4028234e38", "1.17549435e-38", "1e-45", "1e10", "0"],

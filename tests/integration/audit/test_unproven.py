@@ -6,10 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import NewPartitions
 
 from auditing import World, found, ids
 from auditor import requests
-from schemas.errors import UnreachableError
+from auditor.repair import repair
+from auditor.run_context import Context
+from ops.kafka import metadata
+from runner import until
+from schemas.errors import ReportOutdatedError, UnreachableError
 from schemas.report import AuditStatus
 
 pytestmark = pytest.mark.stack
@@ -124,6 +129,55 @@ def test_an_alias_that_is_swapped_on_the_way_leaves_it_inconclusive(
         assert f"leads to {other} now" in report.reason
     finally:
         world.es.indices.delete(index=other)
+
+
+def test_findings_about_an_index_that_is_gone_are_not_told(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditor.table_audit.CHUNK", 5)
+    world = make_world()
+    world.put(*ids(20))
+    world.sync()
+    world.remove(*ids(10))
+    real, gets = requests.Requests.send, []
+
+    def swapping(self: requests.Requests, what: str, call: Callable[[], Any]) -> Any:
+        answer = real(self, what, call)
+        gets.extend([what] if what == "get" else [])
+        if len(gets) == 3 and world.es.indices.exists(index=world.index):  # the first five are found for good
+            world.es.indices.delete(index=world.index)
+        return answer
+
+    monkeypatch.setattr(requests.Requests, "send", swapping)
+    report = world.audit()
+    assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
+    assert "leads to nothing now" in report.reason
+
+
+def test_partitions_that_are_added_on_the_way_leave_it_inconclusive(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world()
+    world.put(*ids(20))
+    world.sync()
+    world.remove("7")
+    before = world.audit()
+    real = requests.Requests.send
+
+    def adding(self: requests.Requests, what: str, call: Callable[[], Any]) -> Any:
+        answer = real(self, what, call)
+        if what == "point in time":
+            world._admin.create_partitions([NewPartitions(world.topic, 4)])[world.topic].result(10)
+            until(lambda: len(metadata(world._admin, world.topic, "").partitions) == 4, "the new partition")
+        return answer
+
+    monkeypatch.setattr(requests.Requests, "send", adding)
+    report = world.audit()
+    assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
+    assert "had 3 partitions when the audit began, and has 4 now" in report.reason
+    monkeypatch.setattr(requests.Requests, "send", real)
+    with pytest.raises(ReportOutdatedError, match="other partitions"):
+        repair(Context(settings=world.settings), before, apply=True)
 
 
 def test_a_server_lost_on_the_way_leaves_it_inconclusive(
