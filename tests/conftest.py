@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from cdc.source.native import MISSING
@@ -41,6 +42,11 @@ class SideBySide:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SideBySide())
+    # How long an example takes says how busy the machine is.
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=slow)
+    if "CI" not in os.environ:  # there hypothesis takes a profile of its own, which also repeats itself
+        hypothesis.settings.load_profile("shared")
     if (
         signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     ):  # a shell's background job; commands under test would ignore it too
