@@ -106,7 +106,7 @@ def test_port_in_use(tidemark, make_pipeline, configure: Configure, cdc) -> None
     taken = {"cdc_listen": pipeline.listen["cdc"]}
     other = configure("port_taker", cdc=cdc)
     text = other.read_text()
-    other.write_text(text.replace(text.split('cdc_listen = "')[1].split('"')[0], taken["cdc_listen"]))
+    other.write_text(text.replace(text.split('"cdc_listen" = "')[1].split('"')[0], taken["cdc_listen"]))
     done = tidemark("cdc", "run", "-c", other)
     assert done.code == 2
     assert "cdc_listen" in done.err

@@ -1,6 +1,6 @@
 //! The module that Python sees.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
@@ -159,9 +159,10 @@ impl Engine {
 }
 
 /// Decodes events that are handed in, without a connection: for tests, and for looking at a file.
-#[pyclass(unsendable)]
+/// Python may give it up in any thread.
+#[pyclass]
 struct Replay {
-    decoder: Decoder,
+    decoder: Mutex<Decoder>,
 }
 
 #[pymethods]
@@ -171,30 +172,38 @@ impl Replay {
         let host = PyHost::new(host);
         host.fold_names.store(fold_names, std::sync::atomic::Ordering::Relaxed);
         let decoder = Decoder::new(Config { no_gtid_before, ..options.config() }, Box::new(host));
-        Ok(Replay { decoder: decoder.map_err(|fault| raised(*fault, String::new(), 0))? })
+        Ok(Replay { decoder: Mutex::new(decoder.map_err(|fault| raised(*fault, String::new(), 0))?) })
     }
 
     /// One event, as it comes after the packet's OK byte; gives the batches that it fills.
     fn feed(&mut self, raw: &[u8]) -> PyResult<Vec<Batch>> {
         let mut found = Vec::new();
-        let fed = self.decoder.feed(raw, &mut |_| Ok(()), &mut |batch| {
+        let decoder = self.decoder();
+        let fed = decoder.feed(raw, &mut |_| Ok(()), &mut |batch| {
             found.push(Batch::new(batch));
             Ok(())
         });
         match fed {
             Ok(()) => Ok(found),
-            Err(fault) => Err(raised(*fault, self.decoder.place(), self.decoder.kind)),
+            Err(fault) => Err(raised(*fault, decoder.place(), decoder.kind)),
         }
     }
 
     /// Where the latest event is.
-    fn place(&self) -> String {
-        self.decoder.place()
+    fn place(&mut self) -> String {
+        self.decoder().place()
     }
 
     /// What has been gathered; None if there is nothing, or a transaction is open.
     fn take(&mut self) -> Option<Batch> {
-        self.decoder.take().map(Batch::new)
+        self.decoder().take().map(Batch::new)
+    }
+}
+
+impl Replay {
+    fn decoder(&mut self) -> &mut Decoder {
+        // A decoder that panicked is asked for its place at most.
+        self.decoder.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

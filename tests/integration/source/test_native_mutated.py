@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -24,13 +22,6 @@ _TYPES = [
     "binary(16)", "mediumblob", "date", "datetime(3)", "timestamp(6)", "time(2)", "year", "geometry", "vector", "json",
     "varchar(300) latin1", "longtext",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """A `Replay` has to end in the thread that made it, also as part of a cycle."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture
