@@ -12,6 +12,7 @@ import orjson
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from cdc.definitions import Note
+from cdc.hanging import hanging
 from cdc.opened import Bounds, Opened, Sizes
 from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore
 from cdc.route import TableRouter
@@ -33,6 +34,10 @@ _log = logger(__name__)
 
 _STEP_S = 0.5  # a librdkafka call in C sees no signal, so waiting is cut into pieces
 _ABORT_S = 3
+_MARKERS_S = 2  # Kafka writes the end of a transaction into its partitions after it has answered
+_ABORTED_KEY = b'"aborted"'  # of records that nobody ever sees
+#: Topics under our prefix that others write to.
+_OTHERS = (".__deadletter", ".__control")
 _CLOSE_S = 1
 #: Half of librdkafka's socket time-out: what is slower may be in flight twice.
 _SLOW_S = 30
@@ -86,10 +91,40 @@ class Publisher:
         )
 
     def open(self) -> None:
-        """Fence the previous owner and finish what it left open. Raises `UnreachableError` after half a minute."""
+        """Fence the previous owner and end what it left open. Raises `UnreachableError` after half a minute."""
         # Without a connection the client looks for its coordinator in vain, and again only after half a second.
         metadata(self._producer, self._store.topic, self._where)
         self._patiently(self._producer.init_transactions, "init_transactions")
+        self._end_what_hangs()
+
+    def _end_what_hangs(self) -> None:
+        """Abort, with one of ours, the transactions that Kafka has not ended by itself; wait until none is left."""
+        deadline, patience = time.monotonic() + _SLOW_S, time.monotonic() + _MARKERS_S
+        parts = self._own_partitions()
+        while left := hanging(self._settings.kafka, self._settings.source.name, parts):
+            if time.monotonic() > deadline or self._hurried():
+                raise UnreachableError("a transaction of an earlier session does not end", where=str(left[0]))
+            if time.monotonic() < patience:
+                self._producer.poll(0.1)
+                continue
+            _log.warning("Kafka left a transaction open", action="hanging_transaction", partitions=len(left))
+            with self._all_or_nothing():
+                self._begin()
+                for place in left:
+                    self._producer.produce(place.topic, value=None, key=_ABORTED_KEY, partition=place.partition)
+                self._producer.flush(_SLOW_S)
+                self._patiently(self._producer.abort_transaction, "abort_transaction")
+            patience = time.monotonic() + _MARKERS_S
+
+    def _own_partitions(self) -> list[tuple[str, int]]:
+        # Only what this producer alone writes to with transactions.
+        prefix = f"{self._settings.source.name}."
+        try:
+            topics = self._producer.list_topics(timeout=_SLOW_S).topics
+        except KafkaException as error:
+            raise translate(error, self._where) from error
+        own = (name for name in topics if name.startswith(prefix) and not name.endswith(_OTHERS))
+        return [(name, number) for name in own for number in topics[name].partitions]
 
     def claim(self) -> None:
         """Write down that this instance owns the source now."""

@@ -59,7 +59,7 @@ def test_a_request_that_lands_after_the_delete(world: World) -> None:
         proxy.up.stalled = False
         until(lambda: b'"late"' in bytes(proxy.up.kept or b""), "the request lands")
         zombie.running("sink").process.send_signal(signal.SIGCONT)
-        until(lambda: ready(zombie), "it has come back")
+        until(lambda: ready(zombie), "it has come back", 90)
         assert zombie.stop("sink") == 0
         world.await_equal()
         assert not world.documents()
@@ -80,7 +80,7 @@ def test_a_sink_that_lost_its_partitions_sends_nothing_when_it_wakes_up(world: W
         world.put({"id": 2, "note": "other"})  # a refresh is when an index forgets
         world.await_equal()
         zombie.running("sink").process.send_signal(signal.SIGCONT)
-        until(lambda: ready(zombie), "it has come back")
+        until(lambda: ready(zombie), "it has come back", 90)
         assert zombie.stop("sink") == 0
         assert b'"late"' not in bytes(proxy.up.kept or b"")
         world.await_equal()
