@@ -237,6 +237,8 @@ class Group:
         if self._closing:
             for part in parts:
                 part.owned = False
+        if not self.parts:
+            self._troubles.clear("commit")  # none will follow
         return parts
 
     # --- commits ---
@@ -312,7 +314,8 @@ class Group:
             translated = translate(failed, self._where)
             if not translated.retryable:
                 self._fault.set(translated)
-            self._troubles.report("commit", failed.name())
+            if any(part.owned for part in marks):  # the others commit what they have taken over
+                self._troubles.report("commit", failed.name())
             return
         crashpoint.reached("after_commit")
         for part, mark in marks.items():

@@ -70,6 +70,9 @@ class Settler:
         runs = self._at_once(Folded(batch))
         if _left(runs):
             until_done(self._closing, lambda: self._attempt(runs))
+            # What is not ours any more is no trouble of ours, and no later request may come to say so.
+            if not _left(runs):
+                self._tools.troubles.clear(self._name)
 
     # --- the usual case: one request after the other, each applied as a whole ---
 

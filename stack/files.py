@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,18 @@ def write(path: Path, text: str, *, mode: int = 0o600) -> None:
         file.write(text)
         os.fchmod(file.fileno(), mode)
     draft.replace(path)
+
+
+def draft(folder: Path) -> Path:
+    """An empty folder to be renamed to this one when it is whole; what earlier drafts left is removed.
+
+    Each has a name of its own: the program that filled the last one may live on for a moment after we were killed.
+    """
+    for left in folder.parent.glob(f"{folder.name}.part*"):
+        shutil.rmtree(left, ignore_errors=True)
+    found = folder.with_name(f"{folder.name}.part.{secrets.token_hex(4)}")
+    found.mkdir(mode=0o700)
+    return found
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import socket
 import uuid
 from base64 import urlsafe_b64encode
@@ -125,9 +124,7 @@ class KafkaServer(Server):
         return [self._java, *options, log4j, "-cp", f"{self._jars}{os.sep}*"]
 
     def _format(self, watcher: Watcher) -> None:
-        draft = self.data.with_name("data.part")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+        draft = files.draft(self.data)
         identity.give(draft)
         properties = self.folder / "format.properties"
         files.write(properties, render_properties({**self._all_properties(), "log.dirs": str(draft)}), mode=0o644)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -140,9 +139,7 @@ class MysqlServer(Server):
         ]
 
     def _initialize(self, watcher: Watcher) -> None:
-        draft = self.folder / "data.part"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+        draft = files.draft(self.data)
         accounts = self.folder / "accounts.sql"
         passwords = {user: self._make_password(user) for user in ("root", "tidemark")}
         files.write(accounts, _ACCOUNTS.format_map(passwords))

@@ -17,6 +17,7 @@ from sink.lease import Lease
 from sink.part import Part
 from sink.settle import Tools
 from sink.share import lane_of
+from sink.trouble import Troubles
 from sink_kit import BASE, Letters, item_of, part_of, put, raw_key, settle, settler_of, tools_of
 
 
@@ -234,6 +235,17 @@ def test_nothing_is_sent_while_the_group_is_silent() -> None:
     lease.renew(time.monotonic())
     worker.join(15)
     assert list(cluster.docs) == ["a"]
+
+
+def test_what_went_to_others_while_the_group_was_silent_is_no_trouble() -> None:
+    part, troubles = part_of(), Troubles()
+    tools = tools_of(FakeCluster().bulk(), lease=Lease(longest_s=-1), troubles=troubles)
+    worker = threading.Thread(target=lambda: settle(settler_of(tools), [item_of(part, 0, "a", BASE)]))
+    worker.start()
+    until(lambda: troubles.reason)
+    part.owned = False
+    worker.join(15)
+    assert troubles.reason == ""
 
 
 def one_a_request(cluster: FakeCluster, meanwhile: Callable[[Tools], object], *parts: Part) -> None:
