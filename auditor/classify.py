@@ -35,17 +35,21 @@ class Log:
         """`last`, or the barrier of its own partition that removed it and that the sink is past."""
         if self.last is None:
             return None
+        return self.swept(self.last.key, self.last.partition, self.last.seq) or self.last
+
+    def swept(self, key: str, partition: int, seq: int) -> Op | None:
+        """The barrier that removed what this partition held of a key with this seq, if the sink is past it."""
         over = [
             barrier
             for barrier in self.barriers
-            if barrier.partition == self.last.partition
-            and barrier.below > self.last.seq
-            and barrier.offset < self.settled.get(barrier.partition, 0)
+            if barrier.partition == partition
+            and barrier.below > seq
+            and barrier.offset < self.settled.get(partition, 0)
         ]
         if not over:
-            return self.last
+            return None
         top = max(over, key=lambda barrier: barrier.below)
-        return Op(self.last.key, top.partition, top.offset, top.below, BARRIER, top.ts_ms)
+        return Op(key, top.partition, top.offset, top.below, BARRIER, top.ts_ms)
 
     def may_be_gone(self) -> bool:
         """True if something that the sink may have applied already removes the document."""
@@ -110,9 +114,15 @@ def _absent(log: Log, must: Op | None) -> Verdict:
 def _unknown(log: Log, doc: Doc) -> Verdict:
     if doc.elsewhere:
         return Verdict(FindingClass.FOREIGN, None)
-    if doc.topic_id != log.topic_id or doc.partition not in log.settled or doc.offset is None or not doc.at_home:
+    if doc.topic_id != log.topic_id or doc.partition is None or doc.partition not in log.settled:
         return Verdict(FindingClass.FOREIGN, None)
-    if doc.offset < log.lower.get(doc.partition or 0, 0):
+    if doc.offset is None or not doc.at_home:
+        return Verdict(FindingClass.FOREIGN, None)
+    # A barrier speaks of documents that are older than all that was read, too.
+    swept = None if doc.key is None or doc.seq is None else log.swept(doc.key, doc.partition, doc.seq)
+    if swept is not None:
+        return Verdict(FindingClass.ORPHAN, swept)
+    if doc.offset < log.lower.get(doc.partition, 0):
         return Verdict(None, None)
     if log.pending:
         # Compaction has removed what the document shows, since a newer event is there that the sink is to apply.

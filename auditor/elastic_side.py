@@ -11,6 +11,7 @@ from auditor import queries
 from auditor.axis import Bounds
 from auditor.doc import Doc
 from auditor.index import Index
+from auditor.op import Barrier
 from auditor.pace import Pace
 from auditor.queries import Query
 from auditor.requests import Requests
@@ -57,11 +58,13 @@ class ElasticSide:
         self._looked_at = 0
         self._most_ranges = RANGES_A_REQUEST
         self._without: Query | None = None
+        self._swept: Query | None = None
         self._read_ends = ends
         self.ends: Mapping[int, int] = {}
         self.foreign_count: int | None = None
         self.beyond_count = 0
         self.routed_count = 0
+        self.swept_count = 0
 
     def __enter__(self) -> Self:
         refreshed = self._requests.send("refresh", lambda: self._client.indices.refresh(index=self._index))
@@ -81,15 +84,20 @@ class ElasticSide:
         if kind is None:
             self._requests.send("closing", lambda: self._client.close_point_in_time(id=self._pit))
 
-    def settle(self, windows: Windows, without: Sequence[str]) -> None:
-        """From here on count and list what is in these windows, and no documents of those keys."""
+    def settle(self, windows: Windows, without: Sequence[str], barriers: Sequence[Barrier] = ()) -> None:
+        """From here on count and list what is in these windows, and no documents of those keys.
+
+        `barriers`: those the sink is past, one a partition: what they removed from before a window is counted, too.
+        """
         self._windows = windows
         self._without = queries.keyed(without) if without else None
+        below = {one.partition: one.below for one in barriers if one.partition in windows.lowers}
+        self._swept = queries.swept(self._topic_id, below, windows.lowers) if below else None
 
     def totals(self, bounds: Sequence[Bounds], sizes: Sequence[int]) -> list[Total]:
         """One total a range; `sizes`: how many documents each may have.
 
-        The first request counts the documents too that are in no range: foreign, beyond; and those with a routing.
+        The first request counts the documents too that are in no range (foreign, beyond, swept) and those with a routing.
         """
         found: list[Total] = []
         most = min(self._most_ranges, FILTERS_A_REQUEST if bounds[0].axis == KEY else RANGES_A_REQUEST)
@@ -124,6 +132,8 @@ class ElasticSide:
         foreign = {"filter": queries.foreign(self._topic_id, partitions)}
         beyond = {"filter": queries.beyond(self._topic_id, self.ends)}
         aggs = {"owned": owned, "foreign": foreign, "beyond": beyond, "routed": {"filter": queries.ROUTED}}
+        if self._swept is not None:
+            aggs["swept"] = {"filter": self._swept}
         answer = self._search(size=0, aggs=aggs, track_total_hits=True)
         found, others = answer["aggregations"]["owned"], int(answer["aggregations"]["foreign"]["doc_count"])
         if found["doc_count"] + others != answer["hits"]["total"]["value"]:
@@ -131,6 +141,8 @@ class ElasticSide:
         self.foreign_count = others
         self.beyond_count = int(answer["aggregations"]["beyond"]["doc_count"])
         self.routed_count = int(answer["aggregations"]["routed"]["doc_count"])
+        if self._swept is not None:
+            self.swept_count = int(answer["aggregations"]["swept"]["doc_count"])
         return queries.read_sums(ranges, found["settled"])
 
     def listed(self, bounds: Sequence[Bounds]) -> Iterator[Doc]:
@@ -148,6 +160,11 @@ class ElasticSide:
     def beyond(self) -> Iterator[Doc]:
         """The documents that show an event which the topic does not have yet."""
         yield from self._pages(queries.beyond(self._topic_id, self.ends))
+
+    def swept(self) -> Iterator[Doc]:
+        """The documents from before the windows that a barrier in them has removed."""
+        if self._swept is not None:
+            yield from self._pages(self._swept)
 
     def routed(self) -> Iterator[Doc]:
         """The documents with a routing, of whatever topic."""

@@ -97,7 +97,7 @@ class Hunt:
         )
 
     def strays(self, expected: Expected, *, complete: bool, foreign: bool, routed: bool) -> None:
-        """What lies in no range: documents of deleted keys that are older than the window, foreign ones, later ones.
+        """What lies in no range: documents of deleted keys or below a barrier from before the window; foreign, later ones.
 
         `routed`: look at documents with a routing, too, which may be on another shard than the sink's.
         """
@@ -105,6 +105,8 @@ class Hunt:
         if not complete:
             for keys in expected.gone(_GONE_A_REQUEST):
                 self.add(doc.id for doc in side.with_keys(keys))
+        if side.swept_count:
+            self.add(doc.id for doc in side.swept())
         if side.foreign_count and foreign:
             self.add(doc.id for doc in side.foreign())
         if side.routed_count and routed:

@@ -40,6 +40,26 @@ def beyond(topic_id: str, ends: Mapping[int, int]) -> Query:
     return {"bool": {"filter": [owned(topic_id, list(ends)), {"bool": {"should": parts, "minimum_should_match": 1}}]}}
 
 
+def swept(topic_id: str, below: Mapping[int, int], lowers: Mapping[int, int]) -> Query:
+    """Owned documents from before their partition's window that a barrier in it has removed (partition -> its limit).
+
+    Those in the window are in its ranges. Only partitions that have a lower limit are looked at.
+    """
+    parts = [
+        {
+            "bool": {
+                "filter": [
+                    {"term": {"_cdc.partition": part}},
+                    {"range": {"_cdc.offset": {"lt": lowers[part]}}},
+                    {"range": {"_cdc.seq": {"lt": limit}}},
+                ]
+            }
+        }
+        for part, limit in below.items()
+    ]
+    return {"bool": {"filter": [owned(topic_id, list(below)), {"bool": {"should": parts, "minimum_should_match": 1}}]}}
+
+
 def in_range(bounds: Bounds, windows: Windows) -> Query:
     """Of the owned documents those in a range `[low, high)` of this partition, with an offset in the window."""
     edges = _edges(bounds)

@@ -71,19 +71,29 @@ def repair(context: Context, report: AuditReport, *, apply: bool) -> RepairRepor
 
 
 def _check_caps(context: Context, report: AuditReport) -> None:
+    """The number is of all tables together; the share of each, so that a large one does not hide a small one."""
     settings = context.settings.audit
-    wrong = sum(table.counts.get(kind, 0) for table in report.tables for kind in REPAIRABLE)
-    keys = sum(window.keys + window.deleted for table in report.tables for window in table.windows)
+    wrong = sum(map(_wrong, report.tables))
     if wrong > settings.max_repairs:
         raise RepairCapError(
             f"{wrong} documents would be repaired, at most {settings.max_repairs} are allowed at once",
             hint="Find out what happened first; then raise [audit] max_repairs, or rebuild the index.",
         )
-    if wrong > settings.max_repair_share * keys:
-        raise RepairCapError(
-            f"{wrong} of {keys} audited keys would be repaired, more than a share of {settings.max_repair_share}",
-            hint="Find out what happened first; then raise [audit] max_repair_share, or rebuild the index.",
-        )
+    for table in report.tables:
+        keys = sum(window.keys + window.deleted for window in table.windows)
+        wrong = _wrong(table)
+        # Documents from before the window are none of its keys: there may be more of them. A share of 1 allows all.
+        if wrong > settings.max_repair_share * max(keys, wrong):
+            raise RepairCapError(
+                f"{wrong} documents of a table with {keys} audited keys would be repaired, "
+                f"more than a share of {settings.max_repair_share}",
+                where=table.table,
+                hint="Find out what happened first; then raise [audit] max_repair_share, or rebuild the index.",
+            )
+
+
+def _wrong(table: TableReport) -> int:
+    return sum(table.counts.get(kind, 0) for kind in REPAIRABLE)
 
 
 def _repairs(context: Context, report: AuditReport, *, apply: bool) -> list[Repair]:

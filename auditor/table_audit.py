@@ -243,7 +243,7 @@ class TableAudit:
         tail = [Watermark(partition=part, low=before.high(part), high=end) for part, end in side.ends.items()]
         self._add(expected, topic, tail)
         expected.seal(self._windows.highs)
-        side.settle(self._windows, expected.unsettled_keys())
+        side.settle(self._windows, expected.unsettled_keys(), expected.barriers)
 
     def _behind(self, committed: Mapping[int, int] | None) -> int | None:
         """Offsets between the sink's commits and the windows' ends; None if its group may not be looked at."""

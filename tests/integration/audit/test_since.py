@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from auditing import World, found
+from auditing import World, found, ids
 from auditor import proven, shelf
 from auditor.audit import audit
 from auditor.outputs import Outputs
+from auditor.repair import repair
 from auditor.round import Round
 from auditor.run_context import Context
 from auditor.since import since
@@ -64,6 +65,28 @@ def test_since_the_last_clean_one(make_world: MakeWorld) -> None:
     assert (second.tables[0].cost.events, second.tables[0].keys) == (1, 1)
     proven.note(second)
     assert found(run(world, "clean")) == {"stale": ["1"]}  # it was not clean, so its end counts for nothing
+
+
+def test_a_barrier_speaks_of_documents_from_before_the_window(make_world: MakeWorld) -> None:
+    world = make_world(audit={"max_repair_share": 1.0})
+    world.put(*ids(30))
+    world.sync()
+    proven.note(run(world, "clean"))
+    world.barrier()
+    world.put("3", *ids(6, 100), text="after")
+    world.drop("5")
+    world.sync()
+    right = run(world, "clean")
+    assert (right.status, right.tables[0].keys) == (AuditStatus.CLEAN, 7)
+    for row in world.rows[:30]:
+        if row.text not in ("3", "5"):
+            world.overwrite(row.id, row.source(world.topic_id))  # the sweep was lost
+    wrong = run(world, "clean")
+    assert found(wrong) == {"orphan": sorted(set(ids(30)) - {"3", "5"})}
+    assert {finding.expected.op for finding in wrong.findings() if finding.expected} == {"t"}
+    assert wrong.tables[0].search[0].requests == 1
+    assert repair(Context(settings=world.settings), wrong, apply=True).repaired == 28
+    assert run(world, "clean").status is world.audit().status is AuditStatus.CLEAN
 
 
 def test_what_cannot_be_kept_hides_no_findings(make_world: MakeWorld) -> None:
