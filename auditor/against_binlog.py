@@ -19,6 +19,7 @@ from auditor.binlog_window import began
 from auditor.cdc_side import CdcSide
 from auditor.compaction import untouched
 from auditor.findings import FINDINGS_LIMIT
+from auditor.markers import decided
 from auditor.mysql_server import Mark, MysqlServer
 from auditor.published import row_change
 from auditor.run_context import Context
@@ -90,7 +91,7 @@ class BinlogAudit:
         subject = self._tables[name][0]
         first: Change | None = None
         with Topic(self._context, subject.topic) as topic:
-            parts = [topic.watermark(partition) for partition in topic.partitions()]
+            parts = [topic.watermark(partition) for partition in decided(self._context, topic)]
             older = any(part.low for part in parts)
             for messages in topic.messages([Watermark(partition=p.partition, low=p.low, high=p.high) for p in parts]):
                 self.events[name] += len(messages)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from auditor.cdc_side import CdcSide
 from auditor.decode import place
+from auditor.markers import decided
 from auditor.mysql_server import Mark
+from auditor.run_context import Context
 from auditor.sink_side import SinkSide
 from auditor.topic import Topic
 from schemas.watermark import Watermark
@@ -15,7 +17,8 @@ from schemas.watermark import Watermark
 class Passage:
     """One topic on its way from MySQL to the index."""
 
-    def __init__(self, cdc: CdcSide, topic: Topic, sink: SinkSide) -> None:
+    def __init__(self, context: Context, cdc: CdcSide, topic: Topic, sink: SinkSide) -> None:
+        self._context = context
         self._cdc = cdc
         self._topic = topic
         self._sink = sink
@@ -23,7 +26,7 @@ class Passage:
     def wait(self, mark: Mark) -> None:
         """Wait until the sink has settled everything below the mark. Raises `LaggingError` if that takes too long."""
         self._cdc.wait(mark)
-        ends = self._topic.ends(self._topic.partitions())
+        ends = decided(self._context, self._topic)
         self._sink.wait(self._last_open(ends), ends)
 
     def _last_open(self, ends: Mapping[int, int]) -> dict[int, int]:

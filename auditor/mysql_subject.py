@@ -105,7 +105,7 @@ class MysqlSubject:
             mysql=mysql,
             check=RowCheck(layout, mysql.shown, subject.shape),
             realtime=Realtime(self._client, self._requests, place.name, subject.shape, whole=True),
-            passage=Passage(cdc, topic, sink),
+            passage=Passage(context, cdc, topic, sink),
             excuses=Excuses(topic, letters, subject.shape),
             store=stack.enter_context(Store(context.settings.audit.memory)),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from cdc.definitions import read_layouts
@@ -16,6 +17,10 @@ from cdc.topics import Topics
 from ops.mysql import connect
 from ops.settings import Settings
 from ops.stop import Stop
+from schemas.position import Position
+
+_SHOWN_S = 30
+_POLL_S = 0.1
 
 
 def reset(settings: Settings, to: str) -> Stored:
@@ -23,10 +28,10 @@ def reset(settings: Settings, to: str) -> Stored:
 
     Takes the source over as a start does, so that a running cdc cannot overwrite it.
     """
-    topics, instance = Topics(settings.kafka, settings.source.name), Instance.of_this_process()
+    topics, instance, stop = Topics(settings.kafka, settings.source.name), Instance.of_this_process(), Stop()
     store = PositionStore(settings, instance)
     topics.ensure_control()
-    with Publisher(settings, store, instance, Stop()) as publisher:
+    with Publisher(settings, store, instance, stop) as publisher:
         publisher.open()
         old = store.read(over_damage=True).position
         publisher.claim()
@@ -39,5 +44,18 @@ def reset(settings: Settings, to: str) -> Stored:
                 position = first_position(connection, Server.ask(connection), to, highest_seq=highest)
         finally:
             connection.close()
-        publisher.store(replace(position, partitions=old.partitions if old else {}))
-    return store.read()
+        position = replace(position, partitions=old.partitions if old else {})
+        publisher.store(position)
+    _await_shown(store, position, stop)
+    return Stored(position=position, claimant=instance.id, claimed_by=instance.label)
+
+
+def _await_shown(store: PositionStore, position: Position, stop: Stop) -> None:
+    """Wait until readers find it, so that `position show` tells it. It stands, whether they do in time or not."""
+    # Kafka answers a commit before it has written the end of the transaction into the partition.
+    deadline = time.monotonic() + _SHOWN_S
+    while time.monotonic() < deadline:
+        shown = store.read(over_damage=True).position
+        if shown is not None and shown.seq >= position.seq:
+            return
+        stop.wait(_POLL_S)

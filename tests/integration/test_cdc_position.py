@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
 import orjson
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
 
 from cdc.last_seq import highest_seq
+from cdc.position_store import PositionStore, Stored
 from cdc.reset import reset
 from cdc.server import Server, binlog_end
 from cdc.start import first_position
@@ -16,8 +21,9 @@ from cdc_process import execute
 from ops.mysql import connect
 from runner import until
 from schemas.errors import ConfigError, TopicMismatchError
-from schemas.position import GtidSet
+from schemas.position import GtidSet, Position
 from topic import read_topics
+from undecided import undecided
 
 pytestmark = pytest.mark.stack
 
@@ -152,6 +158,32 @@ def test_a_lost_position_needs_a_decision_and_seq_grows_over_it(
     last = start(settings)
     until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 2, "the second row")
     assert last.stop() == 0, last.said
+
+
+def test_a_reset_tells_what_it_stored(cdc_settings, stored, monkeypatch, kafka) -> None:
+    """Kafka answers a commit before it can be read: what is read at once is the position that was there before."""
+    settings = cdc_settings()
+    old, topic = reset(settings, "latest").position, f"{settings.source.name}.__positions"
+    ends: list[Callable[[], None]] = []
+    with ExitStack() as stack:
+
+        def held_back(*args: Any, **kwargs: Any) -> Position:
+            ends.append(stack.enter_context(undecided(kafka.bootstrap_servers, topic, 1)))
+            return first_position(*args, **kwargs)
+
+        def read(store: PositionStore, **kwargs: Any) -> Stored:
+            found = whole(store, **kwargs)
+            for end in ends:
+                end()
+            return found
+
+        whole = PositionStore.read
+        monkeypatch.setattr("cdc.reset.first_position", held_back)
+        monkeypatch.setattr(PositionStore, "read", read)
+        new = reset(settings, "latest")
+    assert new.position is not None
+    assert new.position.seq > old.seq
+    assert stored(settings) == new
 
 
 def test_lost_layouts_stop(cdc_settings, start, stored, mysql, table, kafka) -> None:
