@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Iterator
 from typing import Any
 
 from elastic_transport import ConnectionError as TransportConnectionError
@@ -10,6 +12,8 @@ from elasticsearch import ApiError, Elasticsearch
 
 from ops.settings import ElasticsearchSettings, existing, read_secret
 from schemas.errors import RefusedError, TidemarkError, UnreachableError, UnsafeError
+
+CHECK_CERTIFICATE = "Check [elasticsearch] ca_file and the host names in urls."
 
 _AUTH = (401, 403)
 _BUSY = (408, 429, 502, 503, 504)
@@ -77,11 +81,27 @@ def raw(settings: ElasticsearchSettings, **overrides: Any) -> Elasticsearch:
     return client(settings, serializers=RAW, **overrides)
 
 
+def distrusted(error: TlsError) -> bool:
+    """True if the server showed a certificate that is not to be trusted.
+
+    All else that TLS says can be a connection that broke: an end in the midst of a handshake, a byte that was damaged.
+    """
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    # urllib3 keeps the error of ssl as the argument of its own. `errors` of a TlsError is emptied on its way to us.
+    yield error
+    for inner in (error.__cause__, *error.args):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
+
+
 def translate(error: Exception, where: str) -> TidemarkError:
     """One of our errors for one of the client's."""
-    if isinstance(error, TlsError):
+    if isinstance(error, TlsError) and distrusted(error):
         return RefusedError(
-            f"TLS with Elasticsearch fails: {error}", where=where, hint="Check [elasticsearch] ca_file."
+            f"Elasticsearch's certificate is not trusted: {error.message}", where=where, hint=CHECK_CERTIFICATE
         )
     if isinstance(error, (TransportConnectionError, ConnectionTimeout, SerializationError)):
         return UnreachableError(f"Elasticsearch does not answer: {error.message}", where=where)

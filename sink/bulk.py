@@ -14,10 +14,12 @@ from elastic_transport import ConnectionError as TransportConnectionError
 from elasticsearch import ApiError, Elasticsearch
 
 from ops import metrics
+from ops.elastic import distrusted
 from sink.outcome import NO_ANSWER, Outcome, of_item, of_request
 
 # What tells applied from everything else, and little more: it is sent for every item.
 _ONLY = "errors,items.*.status,items.*.result,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
+CERTIFICATE = "certificate not trusted"
 _DROPPED = "noop"  # an ingest pipeline that somebody put before the index has dropped the document
 
 
@@ -59,7 +61,9 @@ def _answered(client: Elasticsearch, body: bytes, items: int, *, gzip: bool) -> 
     try:
         response = _post(client, body, gzip=gzip)
     except TlsError as error:
-        return _failure(Outcome.REFUSED, NO_ANSWER, "tls", str(error))
+        if distrusted(error):
+            return _failure(Outcome.REFUSED, NO_ANSWER, CERTIFICATE, error.message)
+        return _failure(Outcome.RETRY, NO_ANSWER, type(error).__name__, error.message)
     except (TransportConnectionError, ConnectionTimeout, SerializationError) as error:
         return _failure(of_request(NO_ANSWER, ""), NO_ANSWER, type(error).__name__, error.message)
     except ApiError as error:

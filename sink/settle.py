@@ -12,11 +12,12 @@ from typing import Protocol
 from elasticsearch import Elasticsearch
 
 from ops import crashpoint, metrics
+from ops.elastic import CHECK_CERTIFICATE
 from ops.settings import SinkSettings
 from schemas.deadletter import DeadLetter
 from schemas.errors import IndexMissingError, RefusedError, TidemarkError, UnknownOutcomeError
 from sink.bound import Bound, cuts
-from sink.bulk import Answer, Reply, send
+from sink.bulk import CERTIFICATE, Answer, Reply, send
 from sink.deadletter import letter_of
 from sink.encode import encoded
 from sink.fold import Folded, Run, Settled
@@ -254,7 +255,9 @@ def fatal(answer: Answer, part: Part) -> TidemarkError:
         return RefusedError(
             f"Elasticsearch refuses to write ({_short(answer)})",
             where=where,
-            hint="Check [elasticsearch] api_key_file or user; `tidemark doctor` lists the privileges.",
+            hint=CHECK_CERTIFICATE
+            if answer.type == CERTIFICATE
+            else "Check [elasticsearch] api_key_file or user; `tidemark doctor` lists the privileges.",
         )
     if answer.outcome is Outcome.MISSING:
         return IndexMissingError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from gzip import decompress
 from typing import Any
 
 import orjson
-from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders
+import urllib3.exceptions
+from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders, TlsError
 from elastic_transport._node import NodeApiResponse
 from elasticsearch import Elasticsearch
 
@@ -100,6 +102,13 @@ class FakeCluster:
             return {"_id": name, "result": "deleted" if found else "not_found", "status": 200 if found else 404}
         self.docs[name] = (version, document)
         return {"_id": name, "result": "created", "status": 201}
+
+
+def tls_error(cause: ssl.SSLError) -> TlsError:
+    """As the client tells of what `ssl` says."""
+    error = TlsError(str(cause))
+    error.__cause__ = urllib3.exceptions.SSLError(cause)
+    return error
 
 
 def _response(status: int, body: Any, config: Any) -> NodeApiResponse:

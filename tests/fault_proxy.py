@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -89,10 +90,14 @@ class Line:
 
 
 class FaultProxy:
-    """Listens on a port of 127.0.0.1 and hands on to a server. `up`: towards the server; `down`: from it."""
+    """Listens on a port of 127.0.0.1 and hands on to a server. `up`: towards the server; `down`: from it.
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", seed: int = 0) -> None:
+    With `tls` it is the end of TLS, as a balancer is; what damages the bytes of TLS itself stands before it.
+    """
+
+    def __init__(self, port: int, *, host: str = "127.0.0.1", seed: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._place = (host, port)
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -131,7 +136,7 @@ class FaultProxy:
         self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connected, sock=self._listener, limit=CHUNK_BYTES)
+        server = await asyncio.start_server(self._connected, sock=self._listener, limit=CHUNK_BYTES, ssl=self._tls)
         await self._over.wait()
         server.close()
         self.stall(stalled=False)

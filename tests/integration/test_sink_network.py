@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from certificates import certificate
 from fault_proxy import FaultProxy
 from runner import Pipeline, until
+from schemas.errors import ExitCode
 from sink_world import World, outcomes, ready, reason, status
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
@@ -76,6 +80,38 @@ def test_applied_and_never_answered(world: World, line: FaultProxy) -> None:
     until(lambda: ready(sink), "ready again")
     assert outcomes(sink)["stale"] > 0
     assert ended_once(world, sink)
+
+
+def test_tls_that_breaks(world: World, tmp_path: Path) -> None:
+    """Behind a balancer that ends TLS: what breaks on the way is waited for, a wrong certificate is not."""
+    authority = certificate(tmp_path, "ca")
+    certificate(tmp_path, "server", authority)
+    certificate(tmp_path, "stranger", certificate(tmp_path, "other"))
+    world.source.table()
+    url = urlsplit(world.servers.elastic.url)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "server.pem", tmp_path / "server-key.pem")
+    with (
+        FaultProxy(url.port or 9200, host=url.hostname or "127.0.0.1", tls=tls) as balancer,
+        FaultProxy(balancer.port) as line,
+    ):
+        where = {"urls": [f"https://127.0.0.1:{line.port}"], "ca_file": str(tmp_path / "ca.pem")}
+        sink = world.sink(elasticsearch=where)
+        for number, damage in enumerate(("flip_in", "cut_in")):
+            setattr(line.up, damage, 5000)
+            world.put(*({"id": number * 100 + n, "note": "x" * 200} for n in range(100)))
+            world.await_equal()
+        assert (line.up.flips, line.up.cuts) == (1, 1)
+        line.down.cut_in = 10  # in the midst of the next handshake
+        line.reset()
+        world.put({"id": 1000, "note": "y"})
+        until(lambda: "no answer TlsError" in sink.log("sink"), "a handshake ends")
+        world.await_equal()
+        tls.load_cert_chain(tmp_path / "stranger.pem", tmp_path / "stranger-key.pem")
+        line.reset()
+        world.source.publish({"id": 2000, "note": "z"})
+        assert world.ended(sink) == ExitCode.UNREACHABLE
+        assert "certificate" in sink.log("sink")
 
 
 @pytest.mark.parametrize("for_s", [0, pytest.param(600, marks=pytest.mark.soak)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
 from elastic_transport import SerializationError
 from elasticsearch import ApiError
 
-from fake_elastic import FakeCluster
+from fake_elastic import FakeCluster, tls_error
 from ops.elastic import translate
 from schemas.errors import RefusedError, TidemarkError, UnreachableError, UnsafeError
 
@@ -49,3 +50,10 @@ def test_an_answer(status: int, body: Any, error: type[TidemarkError]) -> None:
 
 def test_an_answer_that_was_cut() -> None:
     assert translate(SerializationError("half a body"), "here").retryable
+
+
+def test_tls_that_broke_is_a_lost_connection_and_a_wrong_certificate_is_not() -> None:
+    cut = tls_error(ssl.SSLEOFError(8, "EOF occurred in violation of protocol"))
+    assert type(translate(cut, "here")) is UnreachableError
+    wrong = tls_error(ssl.SSLCertVerificationError(1, "self-signed certificate"))
+    assert type(translate(wrong, "here")) is RefusedError

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from elastic_transport import ConnectionError as TransportConnectionError
-from elastic_transport import ConnectionTimeout, TlsError
+from elastic_transport import ConnectionTimeout
 
-from fake_elastic import FakeCluster
+from fake_elastic import FakeCluster, tls_error
 from sink.bulk import all_applied, send
 from sink.outcome import Outcome, of_item, of_request
 
@@ -68,7 +70,9 @@ def test_a_request(status: int, kind: str, outcome: Outcome) -> None:
     [
         (TransportConnectionError("cut"), Outcome.RETRY),
         (ConnectionTimeout("slow"), Outcome.RETRY),
-        (TlsError("no"), Outcome.REFUSED),
+        (tls_error(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")), Outcome.RETRY),
+        (tls_error(ssl.SSLError(1, "DECRYPTION_FAILED_OR_BAD_RECORD_MAC")), Outcome.RETRY),
+        (tls_error(ssl.SSLCertVerificationError(1, "no")), Outcome.REFUSED),
     ],
 )
 def test_no_answer(error: Exception, outcome: Outcome) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import random
 import ssl
 from collections.abc import Iterator
@@ -12,11 +10,8 @@ from typing import Any
 
 import pymysql
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from certificates import certificate
 from fault_proxy import FaultProxy
 from runner import until
 from schemas.errors import RefusedError, UnreachableError
@@ -31,40 +26,15 @@ def engine(native: str) -> str:
     return native
 
 
-def _certificate(folder: Path, name: str, issuer: Any = None) -> Any:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0].subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    )
-    if issuer:
-        here = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        builder = builder.add_extension(x509.SubjectAlternativeName(here), critical=False)
-    certificate = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
-    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / f"{name}-key.pem").write_bytes(pem)
-    (folder / f"{name}-key.pem").chmod(0o644)  # mysqld runs as another user
-    return certificate, key
-
-
 @pytest.fixture(scope="module")
 def secure(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MysqlServer, Path]]:
     """A server with a certificate for 127.0.0.1, and the folder of its authority's."""
     folder = tmp_path_factory.mktemp("tls")
     for parent in (folder, *list(folder.parents)[:3]):
         parent.chmod(0o755)
-    authority = _certificate(folder, "ca")
-    _certificate(folder, "server", authority)
-    _certificate(folder, "stranger")
+    authority = certificate(folder, "ca")
+    certificate(folder, "server", authority)
+    certificate(folder, "stranger")
     server = MysqlServer(
         folder / "mysql",
         args=(f"--ssl-ca={folder}/ca.pem", f"--ssl-cert={folder}/server.pem", f"--ssl-key={folder}/server-key.pem"),
