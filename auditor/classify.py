@@ -114,9 +114,14 @@ def _absent(log: Log, must: Op | None) -> Verdict:
 def _unknown(log: Log, doc: Doc) -> Verdict:
     if doc.elsewhere:
         return Verdict(FindingClass.FOREIGN, None)
-    if doc.topic_id != log.topic_id or doc.partition is None or doc.partition not in log.settled:
+    if doc.topic_id != log.topic_id or not doc.at_home:
         return Verdict(FindingClass.FOREIGN, None)
-    if doc.offset is None or not doc.at_home:
+    return _of_no_event(log, doc)
+
+
+def _of_no_event(log: Log, doc: Doc) -> Verdict:
+    """Of this topic, though the log that was read says nothing of its key."""
+    if doc.partition is None or doc.offset is None or doc.partition not in log.settled:
         return Verdict(FindingClass.FOREIGN, None)
     # A barrier speaks of documents that are older than all that was read, too.
     swept = None if doc.key is None or doc.seq is None else log.swept(doc.key, doc.partition, doc.seq)

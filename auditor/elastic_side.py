@@ -97,7 +97,7 @@ class ElasticSide:
     def totals(self, bounds: Sequence[Bounds], sizes: Sequence[int]) -> list[Total]:
         """One total a range; `sizes`: how many documents each may have.
 
-        The first request counts the documents too that are in no range (foreign, beyond, swept) and those with a routing.
+        The first request counts the documents too that are in no range (foreign, beyond, swept), and the routed ones.
         """
         found: list[Total] = []
         most = min(self._most_ranges, FILTERS_A_REQUEST if bounds[0].axis == KEY else RANGES_A_REQUEST)

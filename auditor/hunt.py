@@ -97,7 +97,7 @@ class Hunt:
         )
 
     def strays(self, expected: Expected, *, complete: bool, foreign: bool, routed: bool) -> None:
-        """What lies in no range: documents of deleted keys or below a barrier from before the window; foreign, later ones.
+        """What lies in no range: documents from before the window, of deleted keys or swept; foreign ones, later ones.
 
         `routed`: look at documents with a routing, too, which may be on another shard than the sink's.
         """
