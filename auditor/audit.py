@@ -143,7 +143,7 @@ def verdict(tables: Iterable[TableReport]) -> tuple[AuditStatus, str]:
         return AuditStatus.INCONCLUSIVE, "; ".join(f"{report.table}: {report.reason}" for report in unproven)
     if not reports:
         return AuditStatus.INCONCLUSIVE, "nothing was checked: no table is captured yet"
-    if not any(window.keys + window.deleted for report in reports for window in report.windows):
+    if not any(report.compared for report in reports):
         since = next((f" since {report.since}" for report in reports if report.since), "")
         return AuditStatus.INCONCLUSIVE, f"nothing was checked: no table has a single key in its topic{since}"
     return AuditStatus.CLEAN, ""

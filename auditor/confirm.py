@@ -13,7 +13,7 @@ from auditor.realtime import Realtime
 from auditor.sink_side import Settled, SinkSide
 from auditor.suspects import Suspect
 
-CHUNK = 500
+CHUNK = 4000  # less than half of index.max_result_window, for tables with a routing
 DEEP_CHUNK = 50  # whole documents may be megabytes
 
 

@@ -18,6 +18,7 @@ _TYPES = ("BLOB", "INTEGER", "BIGINT", "BIGINT", "UTINYINT", "BIGINT", "INTEGER"
 _COLUMNS = 'key BLOB, partition INTEGER, "offset" BIGINT, seq BIGINT, op UTINYINT, ts_ms BIGINT, fp INTEGER'
 _AT_ONCE_BYTES = 8 << 20
 _LEFT_OUT_BYTES = 16 << 20  # of keys in a request
+_LEFT_OUT_KEYS = 100_000  # each of them is asked for by its id
 
 # seq is one number a source, except that a delete and its tombstone share it: both say the same.
 _LAST = """
@@ -43,6 +44,7 @@ class Expected:
 
     Keys with an operation that the sink had not settled when the index was looked at are `unsettled`: their documents
     may show that operation or not, so they are left out of what is expected, and have to be left out of the index.
+    `unsettled`: how many of them have a settled operation, too.
     """
 
     def __init__(self, store: Store, partitions: Sequence[int], kept: Kept | None = None) -> None:
@@ -83,8 +85,8 @@ class Expected:
     def seal(self, settled: Mapping[int, int]) -> None:
         """Fold, apply the barriers, sum up. `settled`: partition -> offset from which on operations are unsettled.
 
-        Are the unsettled keys too many for a request, they are expected as of their last settled operation: then the
-        search finds them where they are newer, and each is judged by what came later.
+        Unsettled keys that are too many to be asked for one by one are expected as of their last settled operation:
+        then the search finds them where they are newer, and each is judged by what came later.
         """
         run = self._store.run
         over = any(offset >= settled[partition] for partition, offset in self.last_read().items())
@@ -93,10 +95,10 @@ class Expected:
         run(_LAST.format(ops=_SETTLED if over else "ops"))
         run("DROP TABLE ops")
         run(_LIVE)
-        [(size,)] = run("SELECT coalesce(sum(octet_length(key)), 0) FROM unsettled")
-        if size > _LEFT_OUT_BYTES:
+        [(count, size)] = run("SELECT count(*), coalesce(sum(octet_length(key)), 0) FROM unsettled")
+        if count > _LEFT_OUT_KEYS or size > _LEFT_OUT_BYTES:
             run("DELETE FROM unsettled")
-        [(self.unsettled,)] = run("SELECT count(*) FROM unsettled")
+        [(self.unsettled,)] = run("SELECT count(*) FROM unsettled SEMI JOIN last USING (key)")
         self.deleted = dict(run("SELECT partition, count(*) FROM last WHERE op IN ('d', 't') GROUP BY partition"))
         [(self.newest_ts_ms,)] = run("SELECT max(ts_ms) FROM last")
         self._sum_up()
@@ -156,10 +158,6 @@ class Expected:
 
     def unsettled_keys(self) -> list[str]:
         return [key.decode() for (key,) in self._store.run("SELECT key FROM unsettled ORDER BY key")]
-
-    def has_settled(self) -> bool:
-        """True if there is a key, live or gone, that nobody was writing."""
-        return bool(self.keys or self._store.run("SELECT 1 FROM last ANTI JOIN unsettled USING (key) LIMIT 1"))
 
     def gone(self, chunk: int) -> Iterator[list[str]]:
         """Keys whose last operation leaves no document, in chunks."""

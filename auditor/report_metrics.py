@@ -40,7 +40,7 @@ def registry(report: AuditReport, successes: Mapping[str, float]) -> CollectorRe
     clean = gauge("table_clean", "1 if the last audit of the table was clean, of every partition", "table")
     keys = gauge("keys", "Keys that the last audit compared", "table")
     lagging = gauge("lagging_keys", "Keys that differed because of events not due yet", "table")
-    unsettled = gauge("unsettled_keys", "Keys that were being written, left to the next audit", "table")
+    unsettled = gauge("unsettled_keys", "Keys that were being written, judged one by one", "table")
     requests = gauge("requests", "Requests that the last audit sent to Elasticsearch", "table")
     findings = gauge("findings", "Findings of the last audit", "table", "kind")
     for one in report.tables:

@@ -91,9 +91,9 @@ def part(table: TableReport) -> str:
 
 
 def unjudged(table: TableReport) -> Iterator[str]:
-    """Which keys nobody judged, though nothing is wrong with the audit."""
+    """Which keys could not be judged like the others, though nothing is wrong with the audit."""
     if table.unsettled:
-        yield f"{table.unsettled:,} keys were being written: they are left to the next audit"
+        yield f"{table.unsettled:,} keys were being written: they were judged one by one, by their last settled event"
     if table.lagging and table.windows:
         yield f"{table.lagging:,} keys are not due yet: the sink has still to settle their events"
     elif table.lagging:

@@ -124,9 +124,9 @@ class TableReport(_Model):
     """One table. `reason` says why it is inconclusive.
 
     `since`: as the windows' begin was asked for, empty for all that the topic has. `keys`: rows that must be there;
-    `unsettled`: keys that were being written, which the next audit judges; `lagging`: suspects that an event explains
-    which the sink has not settled yet; `counts` covers every finding, `findings` names them up to a limit and then says
-    so in `findings_cut`.
+    `unsettled`: further keys, which were being written and were judged one by one; `lagging`: suspects that an event
+    explains which the sink has not settled yet; `counts` covers every finding, `findings` names them up to a limit and
+    then says so in `findings_cut`.
     `partitions`: how many the topic has; `windows` are those that were audited. `deep`: whether every document was
     read, its `_version` and its fields.
     """
@@ -156,7 +156,7 @@ class TableReport(_Model):
     @property
     def compared(self) -> bool:
         """True if there was a key to compare, live or gone."""
-        return bool(self.keys or any(window.deleted for window in self.windows))
+        return bool(self.keys or self.unsettled or any(window.deleted for window in self.windows))
 
     @property
     def whole(self) -> bool:

@@ -143,7 +143,7 @@ def test_lengths_of_time() -> None:
             seconds(wrong)
 
 
-def test_keys_that_nobody_judged_are_told() -> None:
+def test_keys_in_flight_are_told() -> None:
     of_topic = report(table(unsettled=600, lagging=2))
     of_mysql = report(table(lagging=3, windows=[]))
     for shown, told in (
