@@ -41,9 +41,6 @@ impl Tables {
             entry.epoch = self.epoch;
             return Ok(None);
         }
-        if self.ids.len() >= CACHED {
-            self.ids.clear();
-        }
         let Some(mut spec) = host.table(body)? else {
             self.ids.insert(id, Entry { map: map.to_vec(), captured: None, epoch: self.epoch });
             return Ok(None);
@@ -66,6 +63,10 @@ impl Tables {
     /// At the end of a statement, and in a new file.
     pub fn forget(&mut self) {
         self.epoch += 1;
+        // Only here: within a statement, several table maps come before the rows of any of them.
+        if self.ids.len() >= CACHED {
+            self.ids.clear();
+        }
     }
 
     /// What is captured may have changed.
@@ -84,4 +85,57 @@ fn charset(known: &mut HashMap<String, Arc<Charset>>, name: &str, host: &mut dyn
     });
     known.insert(name.to_owned(), made.clone());
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Statement, Verdict};
+    use crate::table::TableSpec;
+
+    /// Captures nothing.
+    struct Deaf;
+
+    impl Host for Deaf {
+        fn table(&mut self, _body: &[u8]) -> Result<Option<TableSpec>> {
+            Ok(None)
+        }
+
+        fn charset(&mut self, _name: &str) -> Result<Charset> {
+            Ok(Charset::Utf8)
+        }
+
+        fn statement(&mut self, _statement: &Statement) -> Result<Verdict> {
+            Fault::undecodable("no statement is expected")
+        }
+
+        fn prepared(&mut self, _body: &[u8]) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn map(tables: &mut Tables, id: usize) {
+        let body = [&id.to_le_bytes()[..6], b"\x01\0what follows"].concat();
+        assert!(tables.map(&body, &mut Deaf).is_ok_and(|new| new.is_none()));
+    }
+
+    #[test]
+    fn the_ids_of_a_statement_stay_until_it_ends() {
+        for seen in CACHED - 3..CACHED + 3 {
+            let mut tables = Tables::default();
+            for id in 0..seen {
+                map(&mut tables, id);
+                tables.forget();
+            }
+            for id in [1_000_000, 0, 1_000_001, 1_000_002] {
+                map(&mut tables, id);
+            }
+            for id in [1_000_000, 0, 1_000_001, 1_000_002] {
+                assert!(tables.of(id).is_ok(), "{id} after {seen} ids");
+            }
+            tables.forget();
+            assert!(tables.of(0).is_err());
+            assert!(tables.ids.len() < CACHED);
+        }
+    }
 }
