@@ -4,16 +4,25 @@ VENV ?= .venv
 # Test processes side by side, each with servers of its own (about 3 GiB); tests wait more than they compute.
 JOBS ?= 2
 BIN := $(VENV)/bin
+# The native engine as it was built last, and what it is built from.
+ENGINE := $(VENV)/.engine-$(or $(TIDEMARK_NATIVE),auto)
+CRATE := setup.py cdc/native/Cargo.toml cdc/native/Cargo.lock $(wildcard cdc/native/src/*.rs cdc/native/src/*/*.rs)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup demo test lint soak bench lock clean
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.ready $(ENGINE)
 
 $(VENV)/.ready: pyproject.toml requirements.lock requirements-dev.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	TIDEMARK_NATIVE=off $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# A build that is not required may fail: then there is no engine, rather than an older one.
+$(ENGINE): $(VENV)/.ready $(CRATE)
+	rm -f $(VENV)/.engine-* cdc/source/_native*.so
+	$(BIN)/python setup.py --quiet build_ext --inplace
 	touch $@
 
 demo: setup
