@@ -18,7 +18,7 @@ Op = Literal["c", "u", "d", "r", "t"]
 
 
 class Source(TypedDict):
-    """Where and when a change was committed. `ts_*`: commit time; `row`: ordinal in its rows event.
+    """Where and when a change was committed. `ts_*`: commit time; `row`: ordinal in the event at `file` and `pos`.
 
     Optional: `undecodable` names columns that were kept as `"base64:…"`, `omitted` those left out of a large event.
     """

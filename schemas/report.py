@@ -84,7 +84,7 @@ class Differs(_Model):
 
 
 class RowChange(_Model):
-    """Where a row change stands in the binlog. `row`: its ordinal in the rows event; `gtid` empty without GTIDs."""
+    """Where a row change stands in the binlog. `row`: its ordinal in the event at `pos`; `gtid` empty without GTIDs."""
 
     gtid: str
     file: str

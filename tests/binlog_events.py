@@ -40,10 +40,10 @@ class Binlog:
         self.file, self.pos = file, 4
         return raw
 
-    def format_description(self, version: bytes = b"8.4.0") -> bytes:
+    def format_description(self, version: bytes = b"8.4.0", *, flags: int = ARTIFICIAL_FLAG) -> bytes:
         algorithm = bytes([int(self.checksum)])
         body = struct.pack("<H50sIB", 4, version, 0, 19) + bytes(41) + algorithm
-        return self.event(EventType.FORMAT_DESCRIPTION, body + bytes(0 if self.checksum else 4), flags=ARTIFICIAL_FLAG)
+        return self.event(EventType.FORMAT_DESCRIPTION, body + bytes(0 if self.checksum else 4), flags=flags)
 
     def start(self) -> list[bytes]:
         return [self.fake_rotate(), self.format_description()]
@@ -83,6 +83,12 @@ class Binlog:
     ) -> bytes:
         head = table_id.to_bytes(6, "little") + b"\0\0" + (b"\2\0" if kind >= EventType.WRITE_ROWS else b"")
         return self.event(kind, head + bytes([width]) + bytes([present]) * bitmaps + images)
+
+    def payload(self, *events: bytes) -> bytes:
+        """A TRANSACTION_PAYLOAD, not compressed, of events that have no checksum."""
+        inner = b"".join(events)
+        fields = b"\2\3\xfc\xff\0" + b"\1\3\xfc" + len(inner).to_bytes(2, "little") + b"\0"
+        return self.event(EventType.TRANSACTION_PAYLOAD, fields + inner)
 
     def transaction(self, number: int, *rows: tuple[int, ...]) -> list[bytes]:
         return [self.gtid(number), self.query("BEGIN"), self.table_map(), self.insert(*rows), self.xid()]

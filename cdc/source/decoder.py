@@ -13,7 +13,7 @@ from cdc.source.prepared import Prepared
 from cdc.source.progress import Progress
 from cdc.source.protection import UNPROTECTED, Protections
 from cdc.source.query import Query, parse_query
-from cdc.source.refusal import incident, rolled_back, statement_format, unsupported, xa_rows
+from cdc.source.refusal import incident, rolled_back, statement_format, unfinished, unsupported, xa_rows
 from cdc.source.rows import NO_TABLE, OPS, parse_head
 from cdc.source.seam import Batch, Ddl, Record, Router
 from cdc.source.sql import NEWEST
@@ -21,6 +21,7 @@ from cdc.source.statement import Kind, Statement, classify
 from cdc.source.table_changes import TableChanges
 from cdc.source.transaction import Skip, Transaction
 from cdc.source.wire import (
+    ARTIFICIAL_FLAG,
     IGNORABLE_FLAG,
     Event,
     EventType,
@@ -36,7 +37,7 @@ from schemas.position import Position
 from schemas.table import Table
 
 _NOTHING_TO_DO = (
-    EventType.FORMAT_DESCRIPTION, EventType.STOP, EventType.IGNORABLE, EventType.ROWS_QUERY, EventType.PREVIOUS_GTIDS,
+    EventType.STOP, EventType.IGNORABLE, EventType.ROWS_QUERY, EventType.PREVIOUS_GTIDS,
     EventType.TRANSACTION_CONTEXT, EventType.VIEW_CHANGE, EventType.HEARTBEAT_V2,
     # The statement that these belong to decides.
     EventType.INTVAR, EventType.RAND, EventType.USER_VAR,
@@ -99,6 +100,7 @@ class Decoder:
         self._handlers: Mapping[int, Callable[[Event], Iterator[Batch] | None]] = {
             EventType.QUERY: self._query,
             EventType.EXECUTE_LOAD_QUERY: self._load_query,
+            EventType.FORMAT_DESCRIPTION: self._check_finished,
             EventType.ROTATE: self._rotate,
             EventType.XID: self._commit,
             EventType.TABLE_MAP: self._table_map,
@@ -171,7 +173,14 @@ class Decoder:
 
     # Transactions
 
+    def _check_finished(self, event: Event) -> None:
+        """What begins a file or a transaction must not come inside a transaction; the dump thread's own events may."""
+        made_up = event.flags & ARTIFICIAL_FLAG or not event.log_pos
+        if self._transaction and self._transaction.captured and not made_up:
+            raise unfinished()
+
     def _gtid(self, event: Event) -> None:
+        self._check_finished(event)
         found = parse_gtid(event.body, anonymous=event.type == EventType.ANONYMOUS_GTID)
         self._begin(found.text, found.commit_us or event.timestamp * 1_000_000)
 
@@ -200,6 +209,7 @@ class Decoder:
     # Files
 
     def _rotate(self, event: Event) -> None:
+        self._check_finished(event)
         if self._progress.rotate(event, between=self.at_boundary):
             self._breathe()
         self._tables.forget()
@@ -274,6 +284,7 @@ class Decoder:
         transaction.thread = query.thread
         kind = statement.kind
         if kind in (Kind.BEGIN, Kind.XA_START):
+            self._check_finished(event)
             transaction.begun, transaction.xa = True, kind is Kind.XA_START
         elif kind is Kind.CHANGE:
             self._text_change(query, event)

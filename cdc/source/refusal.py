@@ -77,6 +77,15 @@ def rolled_back() -> UnsafeError:
     )
 
 
+def unfinished() -> UnsafeError:
+    """The end of a transaction does not come."""
+    return UnsafeError(
+        "a transaction with rows of captured tables does not end in the binlog, something else begins",
+        hint="The server stopped while it wrote, or its binlogs were copied or restored. MySQL has rolled those rows "
+        "back, and some of them may be published: take a snapshot of the captured tables.",
+    )
+
+
 def incident() -> UnsafeError:
     """INCIDENT: the server itself says that events are missing."""
     return UnsafeError(

@@ -182,6 +182,62 @@ def test_a_rollback_after_rows(end: str) -> None:
     assert _values(_read(_decoder(), [*others.start(), *rows, others.query(end), others.xid()])) == []
 
 
+@pytest.mark.parametrize("follows", ["transaction", "anonymous", "BEGIN", "file", "end of file"])
+def test_a_transaction_that_does_not_end(follows: str) -> None:
+    log = Binlog()
+    events = [*log.start(), *log.transaction(5, (1, 10))[:-1]]
+    quiet = [log.gtid(6), log.query("BEGIN"), log.table_map(table="skipped"), log.insert((1, 2))]
+    follow = {
+        "transaction": lambda: log.gtid(7),
+        "anonymous": log.anonymous,
+        "BEGIN": lambda: log.query("BEGIN"),
+        "file": lambda: log.format_description(flags=0),
+        "end of file": lambda: log.rotate("bin.000002"),
+    }[follows]()
+    with pytest.raises(UnsafeError, match="does not end") as caught:
+        _read(_decoder(), [*events, follow])
+    assert caught.value.where.endswith(f", transaction {SERVER}:5")
+    assert caught.value.hint
+    others = Binlog()  # rows of no captured table: nothing of it was published
+    batches = _read(_decoder(), [*others.start(), *quiet, follow, *log.transaction(8, (2, 20))])
+    assert [value["after"]["id"] for value in _values(batches)] == [2]
+
+
+def test_the_dump_threads_own_events_end_no_transaction() -> None:
+    log = Binlog()
+    *rows, xid = log.transaction(5, (1, 10))
+    assert len(_values(_read(_decoder(), [*log.start(), *rows, *log.start(), xid]))) == 1
+
+
+def _packed(log: Binlog) -> list[bytes]:
+    inner = Binlog(checksum=False)
+    payload = [
+        inner.query("BEGIN"), inner.table_map(), inner.insert((1, 1), (2, 2)), inner.insert((3, 3)),
+        inner.table_map(8, table="skipped"), inner.insert((1, 1), table_id=8),
+        inner.table_map(), inner.update(((1, 1), (1, 5)), ((2, 2), (7, 2))), inner.xid(),
+    ]  # fmt: skip
+    return [*log.start(), log.gtid(5), log.payload(*payload), *log.transaction(6, (10, 10))]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_rows_of_a_payload_are_counted_through_it(size: int, engine: str) -> None:
+    if engine == "portable":
+        pytest.skip("it refuses compressed transactions")
+    limits = Limits(batch_events=size, batch_bytes=1 << 20, event_bytes=1 << 20)
+    events = _packed(Binlog())
+    batches = _read(_decoder(limits=limits), events)
+    sources = [value["source"] for value in _values(batches) if value]
+    assert [source["row"] for source in sources] == [0, 1, 2, 3, 4, 4, 0]  # a change of the key is two events
+    assert len({(source["file"], source["pos"], source["row"]) for source in sources}) == 6
+    whole = [record for batch in batches for record in batch.records]
+    known = {table.full_name: table for batch in batches for table in batch.tables}
+    for number, batch in enumerate(batches):
+        if batch.position.open and batch.position.open.gtid == f"{SERVER}:5":
+            rest = _read(_decoder(batch.position, limits=limits, known=known), events)
+            done = sum(len(before.records) for before in batches[: number + 1])
+            assert [record for found in rest for record in found.records] == whole[done:]
+
+
 def test_a_partial_image() -> None:
     log = Binlog()
     rows = log.rows(EventType.WRITE_ROWS, 9, b"\0\1\0\0\0", width=2, present=0b01)

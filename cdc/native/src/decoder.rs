@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::batch::{Batch, Open, Position};
 use crate::envelope::Op;
-use crate::event::{self, Event, IGNORABLE_FLAG, kind};
+use crate::event::{self, ARTIFICIAL_FLAG, Event, IGNORABLE_FLAG, kind};
 use crate::fault::{Fault, Result};
 use crate::framing::Framing;
 use crate::gtid;
@@ -43,6 +43,7 @@ pub struct Decoder {
     skip: Skip,
     tables: Tables,
     transaction: Option<Transaction>,
+    in_payload: bool,
     batch: Batch,
     row: Row,
     pub idle: bool,
@@ -61,6 +62,7 @@ impl Decoder {
             skip: Skip(start.open.clone()),
             tables: Tables::default(),
             transaction: None,
+            in_payload: false,
             batch: Batch::default(),
             row: Row::default(),
             idle: false,
@@ -96,10 +98,13 @@ impl Decoder {
             return Ok(());
         }
         if event.kind == kind::TRANSACTION_PAYLOAD {
-            return payload::each(event.body, room, &mut |raw| {
+            self.in_payload = true;
+            let outcome = payload::each(event.body, room, &mut |raw| {
                 let inner = event::parse(raw, false)?;
                 self.handle(&inner, emit)
             });
+            self.in_payload = false;
+            return outcome;
         }
         self.handle(&event, emit)
     }
@@ -147,7 +152,7 @@ impl Decoder {
             kind::INCIDENT => Err(Box::new(Fault::Incident)),
             kind::FORMAT_DESCRIPTION => {
                 self.tables.forget();
-                Ok(())
+                self.check_finished(event)
             }
             kind::STOP
             | kind::IGNORABLE
@@ -176,8 +181,18 @@ impl Decoder {
     // Transactions
 
     fn gtid(&mut self, found: gtid::Gtid, event: &Event) -> Result<()> {
+        self.check_finished(event)?;
         let commit_us = if found.commit_us > 0 { found.commit_us } else { u64::from(event.timestamp) * 1_000_000 };
         self.begin(found.text, commit_us)
+    }
+
+    /// What begins a file or a transaction must not come inside a transaction; the dump thread's own events may.
+    fn check_finished(&self, event: &Event) -> Result<()> {
+        let made_up = event.flags & ARTIFICIAL_FLAG != 0 || event.log_pos == 0;
+        match &self.transaction {
+            Some(open) if open.captured && !made_up => Err(Box::new(Fault::Unfinished)),
+            _ => Ok(()),
+        }
     }
 
     fn begin(&mut self, gtid: String, commit_us: u64) -> Result<()> {
@@ -209,6 +224,7 @@ impl Decoder {
     // Files
 
     fn rotate(&mut self, event: &Event) -> Result<()> {
+        self.check_finished(event)?;
         let between = self.at_boundary();
         if self.progress.rotate(event, between)? {
             self.breathe();

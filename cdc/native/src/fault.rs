@@ -19,6 +19,8 @@ pub enum Fault {
     XaRows(String),
     /// A rollback after rows of captured tables.
     RolledBack,
+    /// Something else comes where the end of a transaction with rows of captured tables is due.
+    Unfinished,
     /// The server says that changes are missing.
     Incident,
     /// What was published in part is not what comes.
@@ -53,6 +55,7 @@ impl fmt::Debug for Fault {
             Fault::PartialImage => write!(f, "partial image"),
             Fault::XaRows(table) => write!(f, "rows of {table} in an XA transaction"),
             Fault::RolledBack => write!(f, "rolled back"),
+            Fault::Unfinished => write!(f, "unfinished"),
             Fault::Incident => write!(f, "incident"),
             Fault::PositionLost { what, .. } => write!(f, "position lost: {what}"),
             Fault::Server { code, text } => write!(f, "server says {code}: {text}"),

@@ -214,6 +214,7 @@ fn raised(fault: Fault, place: String, event: u8) -> PyErr {
         Fault::PartialImage => ("partial-image", String::new(), 0),
         Fault::XaRows(table) => ("xa-rows", table, 0),
         Fault::RolledBack => ("rolled-back", String::new(), 0),
+        Fault::Unfinished => ("unfinished", String::new(), 0),
         Fault::Incident => ("incident", String::new(), 0),
         Fault::PositionLost { what, hint } => ("position-lost", format!("{what}\n{hint}"), 0),
         Fault::Server { code, text } => ("server", text, u32::from(code)),

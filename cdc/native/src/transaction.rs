@@ -53,7 +53,8 @@ pub fn is_behind(file: &str, pos: u64, other_file: &str, other_pos: u64) -> bool
 }
 
 /// One transaction: who and when, what of it was read, and the counts that its events carry.
-/// `event` and `row` count rows events, and rows of the one being read, over all tables.
+/// `event` and `row` count rows events, and rows of the one being read, over all tables. `first_row`: the number of its
+/// first one among those of the event of the file that it is in, which is not itself if it was compressed.
 #[derive(Default)]
 pub struct Transaction {
     pub gtid: String,
@@ -62,6 +63,7 @@ pub struct Transaction {
     pub thread: u32,
     pub event: u64,
     pub row: u64,
+    pub first_row: u64,
     pub total: u64,
     orders: Vec<(Arc<str>, u64)>,
     pub begun: bool,
@@ -78,6 +80,13 @@ impl Transaction {
     /// The GTID, or the place where it begins.
     pub fn id(&self) -> &str {
         or(&self.gtid, &self.place)
+    }
+
+    /// A rows event was dealt with; `inside`: it has no place of its own in the file, but is one of a payload's.
+    pub fn next_event(&mut self, inside: bool) {
+        self.event += 1;
+        self.first_row += if inside { self.row } else { 0 };
+        self.row = 0;
     }
 
     /// How many events there are so far, in all and of one topic.

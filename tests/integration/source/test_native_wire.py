@@ -108,6 +108,8 @@ def test_compressed_transactions(reader: SourceReader, rows: int) -> None:
     assert _latest(seen) == dict(reader.sql("SELECT id, doc FROM t"))
     orders = [event["transaction"]["total_order"] for event in seen.events]
     assert orders[:rows] == list(range(1, rows + 1))
+    places = {(source["file"], source["pos"], source["row"]) for source in (event["source"] for event in seen.events)}
+    assert len(places) == len(seen.events)
     assert seen.position.open is None
     if rows > 1000:  # resume in the middle of the payload
         number = next(number for number, batch in enumerate(seen.batches) if batch.position.open)

@@ -22,8 +22,7 @@ impl Decoder {
                 Ok(())
             }
         };
-        transaction.event += 1;
-        transaction.row = 0;
+        transaction.next_event(self.in_payload);
         self.transaction = Some(transaction);
         if ends_statement {
             self.tables.forget();
@@ -55,7 +54,7 @@ impl Decoder {
                 envelope.pass_over(&mut self.batch.buffer, &row, rows.op);
                 continue;
             }
-            envelope.records(&mut self.batch, &mut row, transaction.row - 1, rows.op);
+            envelope.records(&mut self.batch, &mut row, transaction.first_row + transaction.row - 1, rows.op);
             self.batch.rows += 1;
             if self.is_full() {
                 self.seq = envelope.seq;

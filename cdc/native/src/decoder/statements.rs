@@ -25,6 +25,7 @@ impl Decoder {
         let Some(transaction) = &mut self.transaction else { return Ok(()) };
         transaction.thread = thread;
         match action {
+            Action::Begin | Action::XaStart if transaction.captured => Err(Box::new(Fault::Unfinished)),
             Action::Begin | Action::XaStart => {
                 transaction.begun = true;
                 transaction.xa = action == Action::XaStart;
