@@ -5,7 +5,7 @@ from __future__ import annotations
 import pymysql
 
 from cdc.source.dump_errors import translate
-from cdc.source.refusal import OTHER_SERVER, incident, partial_image, rolled_back, unsupported, xa_rows
+from cdc.source.refusal import OTHER_SERVER, incident, partial_image, rolled_back, unfinished, unsupported, xa_rows
 from cdc.source.wire import type_name
 from schemas.errors import PositionLostError, RefusedError, TidemarkError, UndecodableError, UnreachableError
 from schemas.position import Position
@@ -50,4 +50,9 @@ def _refusal(kind: str, what: str, number: int) -> TidemarkError:
     )
 
 
-_REFUSALS = {"partial-image": partial_image, "rolled-back": rolled_back, "incident": incident}
+_REFUSALS = {
+    "partial-image": partial_image,
+    "rolled-back": rolled_back,
+    "unfinished": unfinished,
+    "incident": incident,
+}
