@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from elasticsearch import Elasticsearch
 
 from auditor.audit import audit
@@ -76,7 +76,7 @@ class World:
         self._seq = FIRST
         self._admin = AdminClient(common(settings.kafka, "world"))
         self._producer: Producer = producer(settings.kafka, "world", transactional_id=f"{self.name}.{table}.world")
-        self._producer.init_transactions(30)
+        self._producer.init_transactions(60)
         self._make_topic(names.schema_topic(self.name), 1, {})
         self._make_topic(self.topic, partitions, topic_config or {"cleanup.policy": "compact"})
         self.topic_id = topic_ids(self._admin, [self.topic], "")[self.topic]
@@ -85,8 +85,8 @@ class World:
         self.make_index()
 
     def _make_topic(self, topic: str, partitions: int, config: dict[str, str]) -> None:
-        if topic not in self._admin.list_topics(timeout=10).topics:
-            self._admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(15)
+        if topic not in self._admin.list_topics(timeout=60).topics:
+            self._admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(60)
             _await(lambda: topic in topic_ids(self._admin, [topic], ""))
 
     def mappings(self) -> dict[str, Any]:
@@ -152,21 +152,41 @@ class World:
             return [event]
         return [tombstone] if lone else [event, tombstone]
 
-    def _transaction(self, records: Iterable[tuple[Any, ...]]) -> None:
+    def _transaction(self, records: Sequence[tuple[Any, ...]]) -> None:
+        """Kafka answers a commit before it has written its markers: whoever looks after this finds them."""
         self._producer.begin_transaction()
         self.produce(records)
-        self._producer.commit_transaction(30)
+        self._producer.commit_transaction(60)
+        self._await_markers({TopicPartition(topic, partition) for topic, _, partition, *_ in records})
+
+    def _await_markers(self, parts: Iterable[TopicPartition]) -> None:
+        written = self._ends(parts, IsolationLevel.READ_UNCOMMITTED)
+
+        def stable() -> bool:
+            return all(end >= written[part] for part, end in self._ends(written, IsolationLevel.READ_COMMITTED).items())
+
+        until(stable, "the end of the transaction")
+
+    def _ends(self, parts: Iterable[TopicPartition], level: IsolationLevel) -> dict[TopicPartition, int]:
+        asked = self._admin.list_offsets(dict.fromkeys(parts, OffsetSpec.latest()), isolation_level=level)
+        return {part: future.result(60).offset for part, future in asked.items()}
 
     def produce(self, records: Iterable[tuple[Any, ...]]) -> None:
         for topic, key, partition, value, headers, done in records:
             self._producer.produce(topic, value, key=key, partition=partition, headers=headers or [], on_delivery=done)
-        self._producer.flush(30)
+        self._producer.flush(60)
 
     def hang(self, key: Any) -> Callable[[], None]:
         """Leave a transaction open over a record; what is returned aborts it."""
+        records = self._records(self._row("c", key, {"text": "open"}), 0, None, lone=False)
         self._producer.begin_transaction()
-        self.produce(self._records(self._row("c", key, {"text": "open"}), 0, None, lone=False))
-        return lambda: self._producer.abort_transaction(30)
+        self.produce(records)
+
+        def abort() -> None:
+            self._producer.abort_transaction(60)
+            self._await_markers({TopicPartition(topic, partition) for topic, _, partition, *_ in records})
+
+        return abort
 
     # -- the sink --------------------------------------------------------------------------------------------------
 
@@ -218,7 +238,7 @@ class World:
 
     def _end(self, client: Consumer, partition: int, last: int) -> int | None:
         """The last stable offset, once it is past `last`: markers may follow after the commit was answered."""
-        end: int = client.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=10)[1]
+        end: int = client.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=60)[1]
         return end + 1 if end > last else None  # 0 is an end, too
 
     def commit_offsets(self, metadata: str = "") -> None:
@@ -267,9 +287,9 @@ class World:
 
     def close(self) -> None:
         self.es.options(ignore_status=404).indices.delete(index=self.index)
-        topics = [topic for topic in self._admin.list_topics(timeout=10).topics if topic.startswith(f"{self.name}.")]
+        topics = [topic for topic in self._admin.list_topics(timeout=60).topics if topic.startswith(f"{self.name}.")]
         for future in self._admin.delete_topics(topics).values() if topics else ():
-            future.result(15)
+            future.result(60)
 
 
 def found(report: AuditReport) -> dict[str, list[str]]:
@@ -288,7 +308,7 @@ def kinds(report: AuditReport) -> set[FindingClass]:
     return {finding.class_ for finding in report.findings()}
 
 
-def _await(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+def _await(condition: Callable[[], bool], timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "timed out"

@@ -37,18 +37,18 @@ class Cdc:
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def wait(self, timeout_s: float = 40) -> int:
+    def wait(self, timeout_s: float = 120) -> int:
         """The exit code of a process that should end by itself."""
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"cdc still runs:\n{self.said[-3000:]}") from None
 
-    def stop(self, timeout_s: float = 12) -> int:
+    def stop(self, timeout_s: float = 60) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.wait(timeout_s)
 
-    def await_said(self, text: str, timeout_s: float = 30) -> None:
+    def await_said(self, text: str, timeout_s: float = 120) -> None:
         def seen() -> bool:
             assert self.process.poll() is None or text in self.said, f"cdc ended:\n{self.said[-3000:]}"
             return text in self.said
@@ -59,7 +59,7 @@ class Cdc:
         """Ends the process and tells what each of its threads was doing."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGABRT)
-            self.process.wait(10)
+            self.process.wait(60)
         return self.said[-6000:]
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class Cdc:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

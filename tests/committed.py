@@ -10,8 +10,8 @@ from confluent_kafka import Consumer, TopicPartition
 _BUNCH = 20_000
 
 
-def committed_values(bootstrap_servers: str, topic: str) -> list[dict[str, Any]]:
-    """Every committed event of a topic, in source order; tombstones are left out."""
+def committed_values(bootstrap_servers: str, topic: str, since: int = 0) -> list[dict[str, Any]]:
+    """Every committed event of a topic, in source order; tombstones are left out. `since`: an offset."""
     consumer = Consumer({
         "bootstrap.servers": bootstrap_servers, "group.id": "never-committed", "enable.auto.commit": False,
         "isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.partition.eof": True,
@@ -19,8 +19,8 @@ def committed_values(bootstrap_servers: str, topic: str) -> list[dict[str, Any]]
         "allow.auto.create.topics": False,
     })  # fmt: skip
     try:
-        known = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in known])
+        known = consumer.list_topics(topic, timeout=60).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, since) for partition in known])
         found: list[dict[str, Any]] = []
         ended = 0
         while ended < len(known):
@@ -41,7 +41,7 @@ def end_of(bootstrap_servers: str, topic: str, *, committed: bool = True) -> int
         "allow.auto.create.topics": False,
     })  # fmt: skip
     try:
-        known = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        return sum(consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=10)[1] for part in known)
+        known = consumer.list_topics(topic, timeout=60).topics[topic].partitions
+        return sum(consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=60)[1] for part in known)
     finally:
         consumer.close()

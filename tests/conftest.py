@@ -20,7 +20,7 @@ from ops.settings import Settings
 from runner import Pipeline
 from schemas.errors import TidemarkError
 from servers import ADDRESSES, Elastic, Kafka, Mysql, Servers, of_stack, servers_from, settings_tree
-from stack import Stack
+from stack import Stack, StackStatus
 
 _TIERS = ("unit", "integration", "stack", "pipeline", "acceptance")
 _VERSIONS: set[str] = set()
@@ -76,19 +76,23 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     if all(os.environ.get(name) for name in ADDRESSES):
         yield servers_from(dict(os.environ), "given by TIDEMARK_TEST_*")
         return
-    stack = Stack(tmp_path_factory.mktemp("stack"))
+    # Nobody kills this broker, so that it may stand still for as long as Kafka's default without losing its place.
+    stack = Stack(tmp_path_factory.mktemp("stack"), kafka_properties={"broker.session.timeout.ms": "9000"})
     try:
-        status = stack.up()
-    except TidemarkError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no real servers here: {error}. {error.hint}")
-    try:
-        found = of_stack(status)
+        found = of_stack(_up(stack))
         _VERSIONS.add(found.versions)
         yield found
     finally:
         stack.down()
+
+
+def _up(stack: Stack) -> StackStatus:
+    try:
+        return stack.up()
+    except TidemarkError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no real servers here: {error}. {error.hint}")
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +120,7 @@ def native() -> str:
 
 @pytest.fixture(params=["native", "portable"])
 def engine(request: pytest.FixtureRequest) -> str:
-    """One after the other, both engines: for tests of what an engine does."""
+    """One after the other, both engines: for tests of what an engine does (`engines` has marks for others)."""
     return str(request.getfixturevalue("native") if request.param == "native" else request.param)
 
 

@@ -95,7 +95,7 @@ def connector(found: Servers, db: str, *, schemas: bool, folder: Path) -> Iterat
     admin = AdminClient({"bootstrap.servers": found.kafka})
     topics = [NewTopic(f"{debezium.prefix}.{db}.{table}", number, 1) for table, number in PARTITIONS.items()]
     for future in admin.create_topics(topics).values():
-        future.result(30)
+        future.result(60)
     flag = str(schemas).lower()
     setup = Setup(
         name="debezium",
@@ -226,19 +226,19 @@ def load(name: str) -> Recording:
 def clean(kafka: str, prefix: str) -> None:
     """Delete the topics that begin with a prefix."""
     admin = AdminClient({"bootstrap.servers": kafka})
-    topics = [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{prefix}.")]
+    topics = [name for name in admin.list_topics(timeout=60).topics if name.startswith(f"{prefix}.")]
     for future in admin.delete_topics(topics).values() if topics else ():
-        future.result(30)
+        future.result(60)
 
 
 def play(recording: Recording, kafka: str, prefix: str) -> None:
     """Write a recording into topics that begin with `prefix`; they are made if they are missing."""
     admin = AdminClient({"bootstrap.servers": kafka})
-    known = admin.list_topics(timeout=10).topics
+    known = admin.list_topics(timeout=60).topics
     wanted = [(recording.topic(table, prefix), count) for table, count in PARTITIONS.items()]
     missing = [NewTopic(name, count, 1) for name, count in wanted if name not in known]
     for future in admin.create_topics(missing).values() if missing else ():
-        future.result(30)
+        future.result(60)
     producer = Producer({"bootstrap.servers": kafka, "enable.idempotence": True})
     for one in recording.records:
         producer.produce(recording.topic(one.table, prefix), one.value, key=one.key, partition=one.partition)

@@ -36,11 +36,11 @@ class Source:
         config = {"bootstrap.servers": self.bootstrap_servers}
         self.admin = AdminClient(config)
         self.producer = Producer({**config, "transactional.id": f"{self.name}-test", "linger.ms": 0})
-        self.producer.init_transactions(30)
+        self.producer.init_transactions(60)
 
     def make_topic(self, name: str, partitions: int, **config: str) -> None:
         settings = {"cleanup.policy": "compact", "delete.retention.ms": "604800000", **config}
-        self.admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(30)
+        self.admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(60)
 
     def table(
         self, name: str = "shop.orders", columns: tuple[Column, ...] = ORDERS, *, version: int = 1,
@@ -53,7 +53,7 @@ class Source:
             topic=topic(self.name, db, short),
         )  # fmt: skip
         for place, count, more in ((schema_topic(self.name), 1, {}), (found.topic, self.partitions, config)):
-            if place not in self.admin.list_topics(timeout=10).topics:
+            if place not in self.admin.list_topics(timeout=60).topics:
                 self.make_topic(place, count, **more)
         if announce:
             self.announce(found)
@@ -73,10 +73,10 @@ class Source:
             raise
         finally:
             if abort:
-                self.producer.flush(10)
-                self.producer.abort_transaction(30)
+                self.producer.flush(60)
+                self.producer.abort_transaction(60)
             else:
-                self.producer.commit_transaction(30)
+                self.producer.commit_transaction(60)
 
     def next_seq(self) -> int:
         self.seq += STEP
@@ -151,6 +151,6 @@ class Source:
 
     def close(self) -> None:
         """Remove every topic of this source."""
-        mine = [name for name in self.admin.list_topics(timeout=10).topics if name.startswith(f"{self.name}.")]
+        mine = [name for name in self.admin.list_topics(timeout=60).topics if name.startswith(f"{self.name}.")]
         for future in self.admin.delete_topics(mine).values() if mine else ():
-            future.result(30)
+            future.result(60)

@@ -30,7 +30,8 @@ class Line:
     `latency_s`: before each chunk; `bytes_per_s`: no more get through, 0 is no limit; `slice_bytes`: pieces of 1 to so
     many bytes, 0 is as they come; `cut_in` and `flip_in`: so many bytes from now the connection is cut, or one byte has
     all its bits turned; `cut_text` and `flip_text`: that is done after, or to the last byte of, the next such text;
-    `cuts` and `flips`: how many there were; `kept`: if set, grows by what went through.
+    `cuts` and `flips`: how many there were; `kept`: if set, grows by what went through;
+    `arrived`: if set, grows by what came in, and may be held here still.
     """
 
     latency_s: float = 0.0
@@ -45,6 +46,7 @@ class Line:
     flips: int = 0
     passed_bytes: int = 0
     kept: bytearray | None = None
+    arrived: bytearray | None = None
     random: random.Random = field(default_factory=random.Random)
     _free_at: float = 0.0
 
@@ -200,6 +202,8 @@ class FaultProxy:
 async def _chunks(reader: asyncio.StreamReader, line: Line) -> AsyncIterator[bytes]:
     before = b""
     while data := await reader.read(CHUNK_BYTES):
+        if line.arrived is not None:
+            line.arrived += data
         if line.latency_s:
             await asyncio.sleep(line.latency_s)
         await _moving(line)

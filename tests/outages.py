@@ -53,7 +53,7 @@ class Load:
             except (pymysql.Error, OSError):
                 self._over.wait(0.2)
 
-    def more(self, count: int, timeout_s: float = 60) -> None:
+    def more(self, count: int, timeout_s: float = 180) -> None:
         wanted = len(self.acknowledged) + count
         until(lambda: len(self.acknowledged) >= wanted, f"{count} more commits", timeout_s)
 
@@ -98,7 +98,7 @@ class World:
         return f"{self.name}.{self.name}.t"
 
     def execute(self, *statements: str) -> None:
-        with self.mysql.connect() as connection:
+        with self.mysql.connect(timeout_s=120) as connection:
             execute(connection, *statements)
 
     @property
@@ -107,7 +107,7 @@ class World:
 
     def kill_dumps(self) -> None:
         """KILL the threads that send the binlog, as soon as there are any."""
-        with self.mysql.connect() as connection, connection.cursor() as cursor:
+        with self.mysql.connect(timeout_s=120) as connection, connection.cursor() as cursor:
             sql = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
             until(self.running(lambda: cursor.execute(sql) > 0), "a dump")
             for (number,) in cursor.fetchall():
@@ -132,13 +132,13 @@ class World:
         )
 
     def committed(self) -> list[int]:
-        with self.mysql.connect() as connection, connection.cursor() as cursor:
+        with self.mysql.connect(timeout_s=120) as connection, connection.cursor() as cursor:
             cursor.execute(f"SELECT id FROM {self.name}.t ORDER BY id")
             return [row[0] for row in cursor.fetchall()]
 
     def flows(self) -> None:
         before = len(self.published())
-        until(self.running(lambda: len(self.published()) > before), "events", 90)
+        until(self.running(lambda: len(self.published()) > before), "events", 180)
 
     def running(self, check: Callable[[], bool]) -> Callable[[], bool]:
         def checked() -> bool:
@@ -147,7 +147,7 @@ class World:
 
         return checked
 
-    def verify(self, timeout_s: float = 90) -> None:
+    def verify(self, timeout_s: float = 240) -> None:
         """End the load; every row is in the topic once, in order."""
         self.load.finish()
         wanted = self.committed()

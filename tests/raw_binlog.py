@@ -40,12 +40,16 @@ def raw_events(reader: SourceReader) -> Iterator[bytes]:
         position=replace(reader.start, gtid_set=""),
         server_id=reader.server_id,
         heartbeat_s=0.3,
-        read_timeout_s=5,
+        read_timeout_s=60,
     )
     stream.start()
     described = False
     try:
-        while (raw := stream.get(5)) is not None and raw[4] != EventType.HEARTBEAT:
+        while True:
+            raw = stream.get(60)
+            assert raw, "MySQL is silent"
+            if raw[4] == EventType.HEARTBEAT:
+                return
             if raw[4] == EventType.FORMAT_DESCRIPTION:
                 described = True
                 yield raw[:-5] + b"\0" + bytes(4)

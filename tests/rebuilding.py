@@ -36,7 +36,7 @@ class Rebuilding:
             env={**os.environ, "TIDEMARK_CRASH": crash},
         )
 
-    def await_stopped(self, timeout_s: float = 60) -> None:
+    def await_stopped(self, timeout_s: float = 180) -> None:
         """Wait until it has reached its crash point, where it is to stop."""
         until(self._is_stopped, "the rebuild stops where it should", timeout_s)
 
@@ -44,7 +44,7 @@ class Rebuilding:
         assert self.process.poll() is None, self.process.communicate()[1].decode()
         return bool(Process(self.process.pid).status() == STATUS_STOPPED)
 
-    def end(self, timeout_s: float = 90) -> Rebuilt:
+    def end(self, timeout_s: float = 240) -> Rebuilt:
         try:
             out, said = self.process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import KafkaException
+from kafka.errors import KafkaError
+
 from oracle import await_equal
 from servers import Servers, settings_tree
 from stack.ports import free_port
@@ -33,22 +36,22 @@ class Pipeline:
         for service in services:
             self._running[service] = Service.start(service, self.config, self.listen[service], env)
         for service in services if ready else ():
-            self._running[service].await_ready(90)
+            self._running[service].await_ready(180)
 
     def kill(self, service: str) -> None:
         """kill -9."""
         process = self._running.pop(service).process
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
-    def stop(self, service: str, timeout_s: float = 15) -> int:
+    def stop(self, service: str, timeout_s: float = 60) -> int:
         return self._running.pop(service).stop(timeout_s)
 
     def take(self, service: str, other: Pipeline) -> None:
         """A service that another pipeline has started is ours from here on."""
         self._running[service] = other._running.pop(service)
 
-    def wait(self, service: str, timeout_s: float = 30) -> int:
+    def wait(self, service: str, timeout_s: float = 120) -> int:
         """Wait for a service to end by itself; its exit code."""
         return self._running.pop(service).process.wait(timeout_s)
 
@@ -65,7 +68,7 @@ class Pipeline:
     def alias(self, db: str, table: str) -> str:
         return f"{self.name}.{db}.{table}"
 
-    def await_equal(self, db: str, tables: tuple[str, ...], timeout_s: float = 90) -> None:
+    def await_equal(self, db: str, tables: tuple[str, ...], timeout_s: float = 240) -> None:
         connection = self.servers.mysql.connect()
         client = self.servers.elastic.client()
         try:
@@ -80,13 +83,18 @@ class Pipeline:
             self.kill(service)
 
 
-def until(check: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
-    """Wait until `check` gives something true, and return it."""
+def until(check: Callable[[], Any], what: str, timeout_s: float = 120) -> Any:
+    """Wait until `check` gives something true, and return it; a Kafka that does not answer is no answer yet."""
     deadline = time.monotonic() + timeout_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain: {what}"
+    while True:
+        problem = None
+        try:
+            if found := check():
+                return found
+        except (KafkaException, KafkaError) as error:
+            problem = error
+        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain: {what}; {problem}"
         time.sleep(0.05)
-    return found
 
 
 def _toml(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:

@@ -17,7 +17,7 @@ from schemas.key import BARRIER_KEY
 from schemas.position import GtidSet, Position
 from schemas.table import Table
 
-TIMEOUT_S = 20
+TIMEOUT_S = 120
 FIRST_SEQ = 1024
 
 
@@ -123,7 +123,7 @@ class SourceReader:
             "known": self.known,
             "server_id": self.server_id,
             "heartbeat_s": 0.1,
-            "read_timeout_s": 5.0,
+            "read_timeout_s": 60.0,
             "limits": limits,
         }
         return open_source(engine or self.engine, SourceOptions(**{**settings, **overrides}))

@@ -61,7 +61,7 @@ class Workload:
         if self.error is not None:
             raise self.error
 
-    def await_commits(self, count: int, timeout_s: float = 60) -> None:
+    def await_commits(self, count: int, timeout_s: float = 180) -> None:
         """Wait until so many more transactions are committed."""
         goal, deadline = self.commits + count, time.monotonic() + timeout_s
         while self.commits < goal:

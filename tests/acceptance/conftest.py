@@ -27,7 +27,7 @@ Run = Callable[..., Done]
 
 @pytest.fixture
 def tidemark() -> Run:
-    def run(*args: str | Path, timeout_s: float = 60, env: Mapping[str, str] | None = None) -> Done:
+    def run(*args: str | Path, timeout_s: float = 180, env: Mapping[str, str] | None = None) -> Done:
         done = subprocess.run(
             [*command(), *map(str, args)], capture_output=True, text=True, timeout=timeout_s, check=False, env=env
         )

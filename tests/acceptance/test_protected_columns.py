@@ -19,7 +19,7 @@ from runner import Pipeline, until
 from servers import Elastic, Mysql
 from topic import read_topics
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.stack
 
 POLICIES = {"exclude": ["ssn", "note"], "mask": ["phone", "kind"], "hash": ["email", "photo", "sort"]}
 

@@ -19,7 +19,7 @@ from servers import Mysql
 from stack.kafka import KafkaServer
 from topic import read_topics
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.stack
 
 
 def overwrite(servers: str, topic: str, key: bytes, value: bytes) -> None:

@@ -23,7 +23,7 @@ from stack.mysql import MysqlServer
 from stack.ports import free_port
 from topic import read_topics
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 
 class Place:
@@ -50,7 +50,7 @@ class Place:
         return Cdc(Settings.model_validate(tree), self._log)
 
     def execute(self, *statements: str) -> None:
-        with self.server.connect() as connection:
+        with self.server.connect(timeout_s=120) as connection:
             execute(connection, *statements)
 
     def insert(self, *numbers: int, pad: int = 1) -> None:
@@ -58,7 +58,7 @@ class Place:
         self.execute(f"INSERT INTO {self.name}.t VALUES {rows}")
 
     def committed(self) -> list[int]:
-        with self.server.connect() as connection, connection.cursor() as cursor:
+        with self.server.connect(timeout_s=120) as connection, connection.cursor() as cursor:
             cursor.execute(f"SELECT id FROM {self.name}.t ORDER BY id")
             return [row[0] for row in cursor.fetchall()]
 
@@ -66,7 +66,7 @@ class Place:
         found = read_topics(self._kafka.bootstrap_servers, [f"{self.name}.{self.name}.t"])
         return [r.key["id"] for r in sorted(found, key=lambda r: r.value["source"]["seq"])]
 
-    def await_published(self, running: Cdc, numbers: Sequence[int], timeout_s: float = 60) -> None:
+    def await_published(self, running: Cdc, numbers: Sequence[int], timeout_s: float = 180) -> None:
         def seen() -> bool:
             assert running.process.poll() is None, running.said[-3000:]
             return len(self.published()) >= len(numbers)
@@ -163,7 +163,7 @@ class Writer:
                 self.acknowledged.append(number)
 
     def join(self) -> None:
-        self._thread.join(30)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 

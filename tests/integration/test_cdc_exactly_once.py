@@ -72,6 +72,7 @@ def position(settings: Settings):
     return PositionStore(settings, Instance.of_this_process()).read().position
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1])
 def test_kill_at_every_crash_point(settings: Settings, mysql: Mysql, database: str, start, seed: int) -> None:
     rng = random.Random(seed)
@@ -80,12 +81,12 @@ def test_kill_at_every_crash_point(settings: Settings, mysql: Mysql, database: s
     assert first.stop() == 0
     wanted = []
     for point in POINTS:
-        for hit in (1, 2, 4):
+        for hit in (1, 4):
             wanted += write(mysql, database, rng, 12)
             killed = start(settings, {"TIDEMARK_CRASH": f"{point}:kill9@{hit}"})
             assert killed.wait() == -9, killed.said
     last = start(settings)
-    until(lambda: len(events(settings, database)) >= len(wanted), "the last event", 60)
+    until(lambda: len(events(settings, database)) >= len(wanted), "the last event")
     assert last.stop() == 0
     found = events(settings, database)
     assert changes(found) == wanted

@@ -16,7 +16,7 @@ from small_disk import fill, mount, mounted
 from stack.errors import ServerStartError
 from stack.kafka import KafkaServer
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 _DISK_BYTES = 24 << 20
 
 
@@ -66,7 +66,7 @@ def test_a_broker_whose_disk_is_full_and_then_read_only(
         filler = fill(kafka.disk)
         for number in range(1, 1001):
             execute(connection, f"INSERT INTO t VALUES ({number}, 0, RANDOM_BYTES(1024))")
-        until(lambda: not kafka.pid, "the broker's end", 60)
+        until(lambda: not kafka.pid, "the broker's end", 180)
         process.await_said('"restart"')
         filler.unlink()
         assert mount("-o", "remount,ro", kafka.disk).returncode == 0
@@ -76,6 +76,6 @@ def test_a_broker_whose_disk_is_full_and_then_read_only(
         assert mount("-o", "remount,rw", kafka.disk).returncode == 0
         kafka.start()
         execute(connection, "INSERT INTO t (id) VALUES (1001)")
-    until(lambda: len(seen()) >= 1002, "all rows", 60)
+    until(lambda: len(seen()) >= 1002, "all rows", 180)
     assert seen() == list(range(1002))
     assert process.stop() == 0, process.said

@@ -9,7 +9,7 @@ from cdc_process import execute
 from runner import until
 from topic import read_topics
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.stack
 
 
 def limit(servers: str, topic: str, size_bytes: int) -> None:
@@ -18,7 +18,7 @@ def limit(servers: str, topic: str, size_bytes: int) -> None:
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     client = AdminClient({"bootstrap.servers": servers})
     for future in client.incremental_alter_configs([resource]).values():
-        future.result(10)
+        future.result(60)
 
 
 def test_a_row_that_the_topic_no_longer_takes(cdc_settings, start, mysql, table) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import health_probe
 from cdc_process import Cdc, execute
+from engines import on_native
 from fault_proxy import FaultProxy
 from outages import World
 from runner import until
@@ -19,7 +20,7 @@ from stack.kafka import KafkaServer
 from stack.mysql import MysqlServer
 from stack.ports import free_port
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 _TELLTALE = 1_515_852_340
 _HEARTBEAT_S = 1  # of cdc in these tests
 
@@ -44,7 +45,7 @@ def world(make_outage: Callable[..., World], proxy: FaultProxy, listen: str) -> 
         yield made
 
 
-def await_ready(world: World, listen: str, *, ready: bool = True, timeout_s: float = 30) -> None:
+def await_ready(world: World, listen: str, *, ready: bool = True, timeout_s: float = 120) -> None:
     until(world.running(lambda: health_probe.is_ready(listen) is ready), f"ready: {ready}", timeout_s)
 
 
@@ -141,6 +142,7 @@ def _sequence(connection: Any, db: str, count: int) -> None:
     )
 
 
+@on_native
 def test_cdc_is_frozen(make_outage: Callable[..., World], listen: str, engine: str) -> None:
     world = make_outage(service={"cdc_listen": listen}, cdc={"engine": engine})
     frozen(world, listen, during_s=3)  # the server's net_write_timeout is 2 s

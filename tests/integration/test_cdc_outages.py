@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cdc_process import Cdc
+from engines import on_native
 from outages import World
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
@@ -59,6 +60,7 @@ def test_mysql_is_paused(world: World) -> None:
     world.verify()
 
 
+@on_native
 def test_the_dump_is_killed_again_and_again(make_outage: Callable[..., World], engine: str) -> None:
     world = make_outage(cdc={"engine": engine})
     with world.load:
@@ -77,8 +79,8 @@ def test_it_ends_in_time_while_kafka_is_silent(world: World) -> None:
     try:
         world.load.more(50)
         began = time.monotonic()
-        assert world.process.stop(12) == 0, world.process.said
-        assert time.monotonic() - began < 10
+        assert world.process.stop() == 0, world.process.said
+        assert time.monotonic() - began < 30
     finally:
         world.kafka.resume()
     world.process = Cdc(world.settings, world.process.log)

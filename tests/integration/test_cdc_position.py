@@ -63,7 +63,7 @@ def test_the_record_and_the_topics(cdc_settings, start, stored, mysql, table, ka
 def config_of(servers: str, topics: list[str]) -> dict[str, dict[str, str]]:
     client = AdminClient({"bootstrap.servers": servers})
     futures = client.describe_configs([ConfigResource(ResourceType.TOPIC, topic) for topic in topics])
-    return {r.name: {key: entry.value for key, entry in future.result(10).items()} for r, future in futures.items()}
+    return {r.name: {key: entry.value for key, entry in future.result(60).items()} for r, future in futures.items()}
 
 
 def test_idle_tables_move_the_position(cdc_settings, start, stored, mysql, table, unique) -> None:
@@ -90,7 +90,7 @@ def test_another_partition_count_stops(cdc_settings, start, stored, kafka, table
     client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     topic = f"{settings.source.name}.{table}.t"
     for future in client.create_partitions([NewPartitions(topic, 5)]).values():
-        future.result(10)
+        future.result(60)
     again = start(settings)
     assert again.wait() == 6, again.said
     assert "topic-mismatch" in again.said
@@ -105,7 +105,7 @@ def test_a_deleted_topic_stops(cdc_settings, start, stored, kafka, table) -> Non
     client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     topic = f"{settings.source.name}.{table}.t"
     for future in client.delete_topics([topic]).values():
-        future.result(10)
+        future.result(60)
     until(lambda: topic not in Topics(settings.kafka, settings.source.name).of_source(), "the topic's end")
     again = start(settings)
     assert again.wait() == 6, again.said
@@ -124,7 +124,7 @@ def test_a_topic_deleted_under_a_running_cdc_stops_it(cdc_settings, start, store
         until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 1, "the row")
         client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
         for future in client.delete_topics([topic]).values():
-            future.result(10)
+            future.result(60)
         until(lambda: topic not in Topics(settings.kafka, settings.source.name).of_source(), "the topic's end")
         execute(connection, "INSERT INTO t VALUES (2, 2)")
     assert running.wait(60) == 6, running.said
@@ -197,8 +197,8 @@ def test_lost_layouts_stop(cdc_settings, start, stored, mysql, table, kafka) -> 
     assert running.stop() == 0
     client, schema = AdminClient({"bootstrap.servers": kafka.bootstrap_servers}), f"{settings.source.name}.__schema"
     for future in client.delete_topics([schema]).values():
-        future.result(10)
-    until(lambda: schema not in client.list_topics(timeout=5).topics, "the topic's end")
+        future.result(60)
+    until(lambda: schema not in client.list_topics(timeout=60).topics, "the topic's end")
     again = start(settings)
     assert again.wait() == 5, again.said
     assert f"has no layouts for the events in {topic}" in again.said
@@ -222,7 +222,7 @@ def test_foreign_topics_that_are_named_like_ours(cdc_settings, start, stored, ka
 def put_foreign(servers: str, topic: str) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
     for future in admin.create_topics([NewTopic(topic, 1)]).values():
-        future.result(10)
+        future.result(60)
     client = Producer({"bootstrap.servers": servers})
     client.produce(topic, key=b"k", value=b"not ours")
     assert client.flush(10) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,6 +144,12 @@ def test_children_of_cascades_that_are_not_logged(own: MysqlServer, ask, tmp_pat
         native.stop()
 
 
+@pytest.fixture(scope="module")
+def other_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a server that is started with other arguments each time."""
+    return tmp_path_factory.mktemp("other") / "mysql"
+
+
 @pytest.mark.parametrize(
     ("args", "sql", "failed", "remedy"),
     [
@@ -164,14 +171,20 @@ def test_children_of_cascades_that_are_not_logged(own: MysqlServer, ask, tmp_pat
     ],
     ids=["do_db", "ignore_db", "do_db of ours", "no replica", "replica"],
 )
-def test_changes_that_are_not_logged(tmp_path, args: list[str], sql: list[str], failed: str, remedy: str) -> None:
-    server = MysqlServer(tmp_path / "own", args=args)
-    server.start()
+def test_changes_that_are_not_logged(
+    other_folder: Path, args: list[str], sql: list[str], failed: str, remedy: str
+) -> None:
+    server = MysqlServer(other_folder, args=args)
     try:
+        server.start()
         settings = _settings(server, server.root.user, server.root.password)
         with connect(settings.source) as connection:
-            execute(connection, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", *sql)
-            seen = inspect(connection, settings)
+            table = "CREATE TABLE IF NOT EXISTS d.t (id INT PRIMARY KEY)"
+            execute(connection, "CREATE DATABASE IF NOT EXISTS d", table, *sql)
+            try:
+                seen = inspect(connection, settings)
+            finally:
+                execute(connection, "RESET REPLICA ALL")
     finally:
         server.stop()
     found = [finding for finding in seen.findings if finding.severity is Severity.FAIL]

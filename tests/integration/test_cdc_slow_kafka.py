@@ -15,7 +15,7 @@ from kafka_quota import throttled
 from outages import World
 from runner import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.stack
 MakeOutage = Callable[..., World]
 
 

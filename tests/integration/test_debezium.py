@@ -114,7 +114,7 @@ def test_partitions_that_are_added_stop_it(pipeline: Pipeline) -> None:
     pipeline.start("sink")
     topic = recording.topic("orders", pipeline.name)
     client = AdminClient({"bootstrap.servers": kafka})
-    client.create_partitions([NewPartitions(topic, 4)])[topic].result(30)
+    client.create_partitions([NewPartitions(topic, 4)])[topic].result(60)
     assert pipeline.wait("sink", 60) == ExitCode.UNSAFE
     pipeline.start("sink", ready=False)
     assert pipeline.wait("sink", 60) == ExitCode.UNSAFE

@@ -128,7 +128,7 @@ def test_a_sink_that_lost_its_offsets_goes_on_behind_a_new_index(world: World) -
     sink = filled(world)
     assert sink.stop("sink") == 0
     group = f"{world.name}-sink"
-    world.source.admin.delete_consumer_groups([group])[group].result(30)
+    world.source.admin.delete_consumer_groups([group])[group].result(60)
     sink.start("sink", ready=False)
     assert world.ended(sink) == ExitCode.POSITION_LOST
     world.client.indices.delete(index=f"{world.alias()}.000001")

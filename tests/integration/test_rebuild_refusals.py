@@ -74,7 +74,7 @@ def test_a_topic_that_has_lost_its_first_records(world: World) -> None:
     sink, _ = filled(world, "compact,delete")
     (number, end), *_ = ((number, end) for number, end in world.ends().items() if end > 3)
     place = TopicPartition(world.alias(), number, end - 1)
-    assert world.source.admin.delete_records([place])[place].result(30).low_watermark == end - 1
+    assert world.source.admin.delete_records([place])[place].result(60).low_watermark == end - 1
     lost = rebuilt(sink.config, "shop.orders")
     assert (lost.code, lost.result) == (ExitCode.POSITION_LOST, {}), lost.said
     assert f"it begins at offset {end - 1} in partition {number}" in lost.said.replace("\n", " ")

@@ -51,7 +51,7 @@ def test_the_broker_takes_less_than_the_letter(
 ) -> None:
     topic = deadletter_topic(unique)
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    admin.create_topics([NewTopic(topic, 1, 1, config={"max.message.bytes": "3000"})])[topic].result(30)
+    admin.create_topics([NewTopic(topic, 1, 1, config={"max.message.bytes": "3000"})])[topic].result(60)
     letters = DeadLetters(make_settings(unique), unique)
     deadline = time.monotonic() + 60
     sizes = [10, 10_000, 20, 20_000, 30]
@@ -60,4 +60,4 @@ def test_the_broker_takes_less_than_the_letter(
     found = written(kafka, topic)
     assert [found[n].value is None for n in range(5)] == [False, True, False, True, False]
     assert found[1].reason.startswith("(event left out)")
-    admin.delete_topics([topic])[topic].result(30)
+    admin.delete_topics([topic])[topic].result(60)

@@ -159,7 +159,7 @@ def test_poison_goes_to_the_dead_letters_and_others_go_on(world: World) -> None:
     assert str(2**63) not in sink.log("sink")
     assert "document_parsing_exception" in sink.log("sink")
     resource = ConfigResource(ConfigResource.Type.TOPIC, deadletter_topic(world.name))
-    config = world.source.admin.describe_configs([resource])[resource].result(10)
+    config = world.source.admin.describe_configs([resource])[resource].result(60)
     assert config["cleanup.policy"].value == "compact"
     assert int(config["max.message.bytes"].value) == 16 << 20
     assert sink.stop("sink") == 0

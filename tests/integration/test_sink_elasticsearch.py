@@ -22,7 +22,7 @@ from stack import files
 from stack.elasticsearch import ElasticsearchServer
 from stack.watcher import Watcher
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 SEED = 20261121
 NARROW = {
@@ -88,6 +88,7 @@ def world(node: NarrowNode, servers: Servers, tmp_path: Path, unique: str) -> It
 def test_requests_that_are_too_much(world: World) -> None:
     """413 and 429 for whole requests, and 429 for the items of single shards."""
     world.source.table()
+    world.be_patient()
     dice = random.Random(SEED)
     for first in range(0, 1000, 200):
         world.put(*({"id": n, "note": dice.randbytes(1000).hex()} for n in range(first, first + 200)))
@@ -95,7 +96,7 @@ def test_requests_that_are_too_much(world: World) -> None:
     world.put({"id": 1, "note": "newer"})
     sink = world.sink(sink={"shards": 4})
     world.churn(dice, 300)
-    world.await_equal(timeout_s=120)
+    world.await_equal(timeout_s=240)
     found = outcomes(sink)
     print(found, sink.log("sink"))
     assert found["retry"] > 0
@@ -123,6 +124,7 @@ def test_a_circuit_breaker(world: World) -> None:
 def test_one_request_in_which_everything_occurs(world: World) -> None:
     columns = (Column(name="id", type=ColumnType.BIGINT), Column(name="n", type=ColumnType.BIGINT))
     world.source.table("shop.n", columns)
+    world.be_patient()
     sink = world.sink(sink={"shards": 4})
     world.put({"id": 0, "n": 0}, table="shop.n")
     world.await_equal("shop.n")
@@ -143,6 +145,7 @@ def test_one_request_in_which_everything_occurs(world: World) -> None:
 
 def test_killed_in_the_middle_of_requests(world: World, node: NarrowNode) -> None:
     world.source.table()
+    world.be_patient()
     sink = world.sink(sink={"max_batch_events": 50, "linger_s": 0})
     with Load(world, SEED, pause_s=0.2):
         until(lambda: outcomes(sink)["applied"] > 100, "requests")
@@ -150,7 +153,7 @@ def test_killed_in_the_middle_of_requests(world: World, node: NarrowNode) -> Non
         until(lambda: reason(sink), "the sink waits")
         assert not ready(sink)
         node.start()
-        until(lambda: ready(sink), "ready again", 60)
+        until(lambda: ready(sink), "ready again", 180)
     world.await_equal()
     assert sink.log("sink").count("partitions assigned") == 1
     assert sink.stop("sink") == 0
@@ -193,11 +196,11 @@ def test_its_disk_is_full(world: World, node: NarrowNode) -> None:
     dice = random.Random(SEED)
     for first in range(0, 1000, 200):
         world.put(*({"id": n, "note": dice.randbytes(1000).hex()} for n in range(first, first + 200)))
-    until(lambda: any(told in reason(sink) for told in ("500 i_o_exception", "503", "no answer")), "the sink waits", 60)
+    until(lambda: any(told in reason(sink) for told in ("500 i_o_exception", "503", "no answer")), "the sink waits")
     assert not ready(sink)
     filler.unlink()
-    until(lambda: allocated(world), "the shard is there again", 90)
-    world.await_equal(timeout_s=120)
+    until(lambda: allocated(world), "the shard is there again")
+    world.await_equal(timeout_s=240)
     assert not outcomes(sink)["poison"]
     assert sink.stop("sink") == 0
 

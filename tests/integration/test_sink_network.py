@@ -16,7 +16,7 @@ from certificates import certificate
 from fault_proxy import FaultProxy
 from runner import Pipeline, until
 from schemas.errors import ExitCode
-from sink_world import World, outcomes, ready, reason, status
+from sink_world import World, details, outcomes, ready, reason
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -26,6 +26,7 @@ ANSWER = b'{"errors":'  # how the answer to a bulk request begins, and no other
 
 @pytest.fixture
 def line(world: World) -> Iterator[FaultProxy]:
+    world.be_patient()
     url = urlsplit(world.servers.elastic.url)
     with FaultProxy(url.port or 9200, host=url.hostname or "127.0.0.1") as found:
         yield found
@@ -68,7 +69,7 @@ def test_a_request_that_is_cut(world: World, line: FaultProxy) -> None:
 
 def test_applied_and_never_answered(world: World, line: FaultProxy) -> None:
     world.source.table()
-    sink = world.sink(elasticsearch=through(line, request_timeout_s=2))
+    sink = world.sink(elasticsearch=through(line, request_timeout_s=5))
     line.cut, line.down.cut_text = "stall", ANSWER
     world.put(*({"id": n, "note": "x"} for n in range(100)))
     world.delete({"id": 7})
@@ -124,16 +125,16 @@ def test_an_elasticsearch_that_is_slow(world: World, line: FaultProxy, protocol:
     line.down.latency_s, line.up.bytes_per_s, line.down.bytes_per_s = 3, 50_000, 50_000
     for first in range(0, 2000, 100):
         world.put(*({"id": n, "note": random.Random(n).randbytes(600).hex()} for n in range(first, first + 100)))
-    until(lambda: status(sink)["details"]["full"], "nothing more is read")
+    until(lambda: details(sink)["full"], "nothing more is read")
     members = world.members()
     time.sleep(for_s)  # the fault lasts
-    assert status(sink)["details"]["partitions"] == 3
+    assert details(sink)["partitions"] == 3
     assert world.members() == members
     said = sink.log("sink")
     assert (said.count("partitions assigned"), said.count("partitions l")) == (1, 0)
     other = world.sink(sink=group)
-    until(lambda: status(other)["details"]["partitions"] > 0, "the slow one hands over", 60)
+    until(lambda: details(other)["partitions"] > 0, "the slow one hands over", 180)
     line.down.latency_s = line.up.bytes_per_s = line.down.bytes_per_s = 0
-    world.await_equal(timeout_s=120)
+    world.await_equal(timeout_s=240)
     assert "partitions lost" not in sink.log("sink")
     assert sink.stop("sink") == 0

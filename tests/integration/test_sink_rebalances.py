@@ -11,9 +11,9 @@ from confluent_kafka.cimpl import NewPartitions
 
 from runner import Pipeline, until
 from sink_load import Load
-from sink_world import World, status
+from sink_world import World, details, status
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.stack
 
 SEED = 20261121
 MEMBERS = 3
@@ -21,7 +21,7 @@ MEMBERS = 3
 
 def partitions(sink: Pipeline) -> int:
     """How many it has; 0 while it does not answer."""
-    return int(status(sink).get("details", {}).get("partitions", 0))
+    return int(details(sink)["partitions"])
 
 
 def test_two_sinks_share_the_partitions_and_hand_them_over(world: World) -> None:
@@ -30,8 +30,8 @@ def test_two_sinks_share_the_partitions_and_hand_them_over(world: World) -> None
     one = world.sink()
     world.churn(dice, 200)
     two = world.sink()
-    until(lambda: status(two)["details"]["partitions"] > 0, "the second has some")
-    until(lambda: status(one)["details"]["partitions"] < 3, "the first has given some")
+    until(lambda: partitions(two) > 0, "the second has some")
+    until(lambda: partitions(one) in (1, 2), "the first has given some")
     world.churn(dice, 400)
     world.await_equal()
     assert two.stop("sink") == 0
@@ -50,9 +50,9 @@ def test_several_sinks_come_and_go_under_load(world: World, count: int) -> None:
     with Load(world, SEED):
         for _ in range(count):
             sinks.append(world.sink())
-            until(lambda: shared_evenly(sinks, 6), "all have settled down", 60)
+            until(lambda: shared_evenly(sinks, 6), "all have settled down", 180)
         moves(world, sinks[:-1], random.Random(SEED), count=2 * count)
-        until(lambda: shared_evenly(sinks, 6), "all have settled down again", 60)
+        until(lambda: shared_evenly(sinks, 6), "all have settled down again", 180)
     world.await_equal()
     assert [sink.stop("sink") for sink in sinks] == [0] * count
 
@@ -73,20 +73,20 @@ def moves(world: World, sinks: list[Pipeline], dice: random.Random, *, count: in
             until(lambda victim=victim: status(victim), "it has begun, and hears signals")
             assert victim.stop("sink") == 0
         victim.start("sink", ready=False)
-        until(lambda before=before: sum(world.committed().values()) > before, "progress", 60)
+        until(lambda before=before: sum(world.committed().values()) > before, "progress", 180)
         time.sleep(max(0.0, began + least_s - time.monotonic()))  # a storm has its own rhythm
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+@pytest.mark.parametrize("protocol", ["classic", pytest.param("consumer", marks=pytest.mark.soak)])
 @pytest.mark.parametrize(("count", "least_s"), [(2, 0), pytest.param(60, 5, marks=pytest.mark.soak)])
 def test_a_storm_of_rebalances(world: World, protocol: str, count: int, least_s: float) -> None:
     world.source.table()
     sinks = [world.sink(ready=False, sink={"group_protocol": protocol}) for _ in range(MEMBERS)]
-    until(lambda: all(map(partitions, sinks)), "each has some", 60)
+    until(lambda: all(map(partitions, sinks)), "each has some", 180)
     assert world.group().type.name.lower() == protocol
     with Load(world, SEED):
         moves(world, sinks, random.Random(SEED), count=count, least_s=least_s)
-        until(lambda: shared_evenly(sinks, 3), "all have settled down again", 60)
+        until(lambda: shared_evenly(sinks, 3), "all have settled down again", 180)
     world.await_equal()
     assert [sink.stop("sink") for sink in sinks] == [0] * MEMBERS
 
@@ -111,11 +111,11 @@ def test_partitions_are_added_under_load(world: World, protocol: str) -> None:
     with Load(world, SEED):
         until(lambda: len(world.documents()) > 20, "the first documents")
         asked = world.source.admin.create_partitions([NewPartitions(world.alias(), 6)])
-        asked[world.alias()].result(30)
+        asked[world.alias()].result(60)
         known = world.source.producer.list_topics
         until(lambda: len(known(world.alias(), timeout=10).topics[world.alias()].partitions) == 6, "six")
         world.source.partitions = 6
-        until(lambda: sum(map(partitions, sinks)) == 6, "all six are read", 60)
+        until(lambda: sum(map(partitions, sinks)) == 6, "all six are read", 180)
     world.await_equal()
     assert {document["_cdc"]["partition"] for document in world.documents().values()} >= {3, 4, 5}
     assert [sink.stop("sink") for sink in sinks] == [0, 0]

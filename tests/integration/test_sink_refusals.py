@@ -122,7 +122,7 @@ def test_the_alias_is_turned_away_while_the_sink_runs(world: World) -> None:
 def test_the_group_was_deleted(world: World) -> None:
     run_once(world)
     group = f"{world.name}-sink"
-    world.source.admin.delete_consumer_groups([group])[group].result(30)
+    world.source.admin.delete_consumer_groups([group])[group].result(60)
     refused(world, ExitCode.POSITION_LOST, "offsets-lost", "yet the index holds documents")
 
 
@@ -147,6 +147,8 @@ def test_the_topic_is_deleted_and_made_again_while_the_sink_runs(world: World) -
     refused(world, ExitCode.POSITION_LOST, "offsets-lost", pipeline=sink)
 
 
+# librdkafka asks for a topic that it has lost for so long before it says so: 20 s.
+@pytest.mark.soak
 def test_the_topic_is_deleted_while_the_sink_runs(world: World) -> None:
     world.source.table()
     sink = world.sink()
@@ -161,7 +163,7 @@ def test_the_records_at_the_offset_are_gone(world: World) -> None:
     world.put(*({"id": n, "note": "more"} for n in range(100, 130)))
     doomed = [TopicPartition(world.alias(), number, end) for number, end in world.ends().items()]
     for future in world.source.admin.delete_records(doomed).values():
-        future.result(30)
+        future.result(60)
     refused(world, ExitCode.POSITION_LOST, "the records at the committed offset are gone")
 
 
@@ -176,7 +178,7 @@ def test_unread_records_are_removed_while_it_runs(world: World) -> None:
     world.put(*({"id": n, "note": "unread"} for n in range(100, 130)))
     doomed = [TopicPartition(world.alias(), number, end) for number, end in world.ends().items()]
     for future in world.source.admin.delete_records(doomed).values():
-        future.result(30)
+        future.result(60)
     process.send_signal(signal.SIGCONT)
     refused(world, ExitCode.POSITION_LOST, "the records at the committed offset are gone", pipeline=sink)
 
@@ -255,8 +257,8 @@ def test_asked_to_stop(world: World, state: str, number: signal.Signals) -> None
     sink = in_state(world, state)
     began = time.monotonic()
     sink.running("sink").process.send_signal(number)
-    assert world.ended(sink, 20) == 0
-    assert time.monotonic() - began < 10
+    assert world.ended(sink) == 0
+    assert time.monotonic() - began < 30
     if state == "idle":
         assert world.committed() == world.ends()
 
@@ -294,12 +296,12 @@ def in_state(world: World, state: str) -> Pipeline:
 
 
 def delete_topic(world: World, name: str) -> None:
-    world.source.admin.delete_topics([name])[name].result(30)
-    until(lambda: name not in world.source.admin.list_topics(timeout=10).topics, "the topic is gone")
+    world.source.admin.delete_topics([name])[name].result(60)
+    until(lambda: name not in world.source.admin.list_topics(timeout=60).topics, "the topic is gone")
 
 
 def alter_offsets(world: World, offsets: dict[int, tuple[int, str]]) -> None:
     parts = [TopicPartition(world.alias(), number, offset, text) for number, (offset, text) in offsets.items()]
     request = ConsumerGroupTopicPartitions(f"{world.name}-sink", parts)
     for future in world.source.admin.alter_consumer_group_offsets([request]).values():
-        future.result(30)
+        future.result(60)

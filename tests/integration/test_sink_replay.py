@@ -26,6 +26,7 @@ TOO_MUCH = 2**63  # what no BIGINT holds
 def refused(world: World) -> World:
     """Six keys whose last or last but one event was refused: for `n`, of 9 for `m`."""
     world.source.table(TABLE, NUMBERS)
+    world.be_patient()
     world.sink()
 
     def poison() -> None:

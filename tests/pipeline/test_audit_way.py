@@ -10,6 +10,7 @@ import pytest
 from auditor.audit import audit
 from auditor.repair import repair
 from auditor.run_context import Context
+from engines import on_native
 from ops.config import load
 from runner import Pipeline
 from schemas.report import AuditReport, AuditStatus
@@ -25,6 +26,7 @@ def by_class(report: AuditReport) -> dict[str, list[str]]:
     return {kind: sorted(documents) for kind, documents in made.items()}
 
 
+@on_native
 def test_harm_is_named_and_mended_while_mysql_is_written_to(
     make_pipeline: Callable[..., Pipeline],
     mysql: Mysql,
@@ -92,7 +94,7 @@ def test_harm_is_named_and_mended_while_mysql_is_written_to(
         assert audit(context).status is AuditStatus.CLEAN
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
     cursor.execute("UPDATE t SET v = 'later' WHERE id IN (10, 20, 21, 599)")
     cursor.execute("INSERT INTO t VALUES (30, 'later')")
     pipeline.await_equal(database, ("t", "pair"))

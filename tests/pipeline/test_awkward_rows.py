@@ -21,7 +21,7 @@ from runner import Pipeline, until
 from schemas.report import AuditReport, AuditStatus
 from servers import Elastic, Mysql
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 _MIB = 1 << 20
 _HAS_NATIVE = pytest.mark.skipif(bool(MISSING), reason="the native engine is not installed")

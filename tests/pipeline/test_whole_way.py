@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import on_portable
 from oracle import documents
 from runner import Pipeline, until
 from servers import Elastic, Mysql
@@ -122,6 +123,7 @@ def test_every_kind_of_change(
     assert pipeline.stop("sink") == 0
 
 
+@on_portable
 def test_sakila(make_pipeline: Callable[..., Pipeline], mysql: Mysql) -> None:
     folder = os.environ.get("TIDEMARK_SAKILA")
     if not folder:
@@ -139,7 +141,7 @@ def test_sakila(make_pipeline: Callable[..., Pipeline], mysql: Mysql) -> None:
     )
     tables = tuple(name for (name,) in cursor.fetchall())
     assert len(tables) == 16
-    pipeline.await_equal("sakila", tables, timeout_s=150)
+    pipeline.await_equal("sakila", tables, timeout_s=300)
     cursor.execute("UPDATE sakila.city SET city_id = city_id + 1000 WHERE city_id < 20")  # cascades to address
     cursor.execute("DELETE FROM sakila.payment WHERE payment_id % 7 = 0")
     pipeline.await_equal("sakila", tables)

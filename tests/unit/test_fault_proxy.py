@@ -41,9 +41,9 @@ def echo() -> Iterator[int]:
     yield listener.getsockname()[1]
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
-    accepting.join(5)
+    accepting.join(60)
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def proxy(echo: int) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def plug(proxy: FaultProxy) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as found:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as found:
         yield found
 
 
@@ -70,7 +70,7 @@ def test_without_faults_everything_goes_through(proxy: FaultProxy, plug: socket.
     sending = threading.Thread(target=plug.sendall, args=(text,))
     sending.start()
     assert read(plug, len(text)) == text
-    sending.join(5)
+    sending.join(60)
     assert (proxy.connections, proxy.down.passed_bytes) == (1, len(text))
 
 
@@ -143,12 +143,10 @@ def test_flips(proxy: FaultProxy, plug: socket.socket) -> None:
 
 def test_latency(proxy: FaultProxy, plug: socket.socket) -> None:
     proxy.up.latency_s = 0.3
-    plug.settimeout(0.2)
+    began = time.monotonic()
     plug.sendall(b"x")
-    with pytest.raises(TimeoutError):
-        plug.recv(1)
-    plug.settimeout(5)
     assert plug.recv(1) == b"x"
+    assert time.monotonic() - began > 0.29
 
 
 def test_a_server_that_refuses() -> None:
@@ -156,7 +154,7 @@ def test_a_server_that_refuses() -> None:
         port = listener.getsockname()[1]
 
     def connect() -> None:
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as plug:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as plug:
             read(plug, 1)
 
     with FaultProxy(port) as proxy, pytest.raises(ConnectionResetError):

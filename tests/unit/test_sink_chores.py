@@ -31,7 +31,7 @@ class Bench:
 
         self.chores.submit(place, name, chore)
 
-    def until(self, check: Callable[[], object], timeout_s: float = 10) -> None:
+    def until(self, check: Callable[[], object], timeout_s: float = 120) -> None:
         deadline = time.monotonic() + timeout_s
         while not check():
             self.fault.check()
@@ -44,7 +44,7 @@ def bench() -> Iterator[Bench]:
     found = Bench()
     found.chores.start()
     yield found
-    found.chores.close(5)
+    found.chores.close(60)
 
 
 def test_one_that_fails_does_not_hold_up_other_places(bench: Bench) -> None:
@@ -80,16 +80,16 @@ def test_a_failing_one_is_not_tried_without_pause(bench: Bench) -> None:
         raise UnreachableError("no shard")
 
     bench.chores.submit("a", "a1", chore)
-    time.sleep(1)
-    assert 2 <= len(tries) <= 30
+    bench.until(lambda: len(tries) >= 5)
+    assert tries[4] - tries[0] > 0.02  # pauses are drawn at random: one run in a million has none as long
 
 
 def test_closing_does_not_wait_for_one_that_fails(bench: Bench) -> None:
     bench.submit("a", "a1", fails=True)
     bench.until(lambda: bench.troubles.reason)
     began = time.monotonic()
-    bench.chores.close(5)
-    assert time.monotonic() - began < 1
+    bench.chores.close(60)
+    assert time.monotonic() - began < 30
 
 
 def test_what_cannot_be_tried_again_ends_the_service(bench: Bench) -> None:

@@ -68,7 +68,7 @@ def test_a_helper_is_ended_with_its_children_when_nobody_wants_it_any_more(tmp_p
     watcher, log = Watcher(), tmp_path / "log"
 
     def cancel() -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (log.exists() and log.read_text().endswith("\n")) and time.monotonic() < deadline:
             time.sleep(0.02)
         watcher.stop()
@@ -77,7 +77,7 @@ def test_a_helper_is_ended_with_its_children_when_nobody_wants_it_any_more(tmp_p
     with pytest.raises(CancelledError):
         run(["sh", "-c", "sleep 61 & echo $!; wait"], log=log, watcher=watcher)
     child = int(log.read_text())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (Path("/proc") / str(child)).exists() and b"sleep" in (Path("/proc") / str(child) / "cmdline").read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -90,13 +90,14 @@ def test_a_helper_dies_with_us_even_by_sigkill(tmp_path: Path) -> None:
     )
     log = tmp_path / "log"
     parent = subprocess.Popen([sys.executable, "-c", script, log])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (log.exists() and log.read_text().endswith("\n")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     parent.kill()
     parent.wait()
     cmdline = Path(f"/proc/{log.read_text().strip()}/cmdline")
+    deadline = time.monotonic() + 60
     while cmdline.exists() and b"sleep" in cmdline.read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.02)

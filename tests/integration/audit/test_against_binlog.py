@@ -67,13 +67,13 @@ class Copy:
         self.admin = AdminClient(self.where)
         self.topics = {
             topic: len(about.partitions)
-            for topic, about in self.admin.list_topics(timeout=10).topics.items()
+            for topic, about in self.admin.list_topics(timeout=60).topics.items()
             if topic.startswith(f"{source}.")
         }
         config = {"cleanup.policy": "compact", "min.compaction.lag.ms": "86400000"}
         made = [NewTopic(self.renamed(topic), count, 1, config=config) for topic, count in self.topics.items()]
         for future in self.admin.create_topics(made).values():
-            future.result(15)
+            future.result(60)
 
     def renamed(self, topic: str) -> str:
         return self.name + topic.removeprefix(self.source)
@@ -107,7 +107,7 @@ class Copy:
 
     def close(self) -> None:
         for future in self.admin.delete_topics([self.renamed(topic) for topic in self.topics]).values():
-            future.result(15)
+            future.result(60)
 
 
 def harm(records: Records, database: str, rng: random.Random) -> tuple[Records, list[tuple[str, str]]]:

@@ -210,7 +210,7 @@ def test_live_writes_are_no_findings(
         assert said(audited(context)) == {f"{database}.t/55": "missing", f"{database}.x/2": "dead_lettered"}
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
     for harm, word in ((kill, "MySQL"), (alter, "was altered")):
         with monkeypatch.context() as patch:
             meddle(patch, harm, mysql, database)

@@ -119,12 +119,12 @@ def cut(world: World) -> None:
     """The log begins later now, and what is left of it is all that is judged."""
     place = TopicPartition(world.topic, 0, 10)
     for future in world._admin.delete_records([place]).values():
-        future.result(10)
+        future.result(60)
 
 
 def recreated(world: World) -> None:
     for future in world._admin.delete_topics([world.topic]).values():
-        future.result(15)
+        future.result(60)
     world._make_topic(world.topic, world.partitions, {"cleanup.policy": "compact"})
 
 

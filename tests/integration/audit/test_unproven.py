@@ -65,14 +65,14 @@ def test_one_unproven_table_does_not_hide_anothers_findings(make_world: MakeWorl
 
 @pytest.mark.parametrize("harm", ["index", "topic", "two", "mapping", "shard"])
 def test_what_cannot_be_audited_is_inconclusive(make_world: MakeWorld, harm: str) -> None:
-    world = make_world(patience_s=2)
+    world = make_world(patience_s=4 if harm == "shard" else 10)  # a shard that is not there is waited for
     world.put(*ids(20))
     world.sync()
     extra = f"{world.alias}.x"
     if harm == "index":
         world.es.indices.delete(index=world.index)
     if harm == "topic":
-        world._admin.delete_topics([world.topic])[world.topic].result(10)
+        world._admin.delete_topics([world.topic])[world.topic].result(60)
     if harm == "two":
         world.es.indices.create(index=extra, aliases={world.alias: {}})
     if harm == "mapping":
@@ -167,7 +167,7 @@ def test_partitions_that_are_added_on_the_way_leave_it_inconclusive(
     def adding(self: requests.Requests, what: str, call: Callable[[], Any]) -> Any:
         answer = real(self, what, call)
         if what == "point in time":
-            world._admin.create_partitions([NewPartitions(world.topic, 4)])[world.topic].result(10)
+            world._admin.create_partitions([NewPartitions(world.topic, 4)])[world.topic].result(60)
             until(lambda: len(metadata(world._admin, world.topic, "").partitions) == 4, "the new partition")
         return answer
 

@@ -25,7 +25,7 @@ def test_a_window_that_does_not_begin_at_the_logs_start(make_world: MakeWorld) -
     world.sync(skip=lambda row: row.text in ("2", "51") and row.offset > low)
     world._admin.delete_records([TopicPartition(world.topic, 0, low)])
     for future in world._admin.delete_records([TopicPartition(world.topic, 0, low)]).values():
-        future.result(10)
+        future.result(60)
     world.remove("1", "70")  # nothing is known of 70 any more
     report = world.audit()
     assert report.tables[0].windows[0].low == low

@@ -11,7 +11,7 @@ import pytest
 from cdc.source import charset
 from source_reader import SourceReader
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.stack
 
 _WIDE = {"ucs2", "utf16", "utf16le", "utf32", "utf8mb3", "utf8mb4"}
 _UNICODE_SAMPLE = [*range(1, 0xD800, 7), *range(0xE000, 0x10000, 7), *range(0x10000, 0x110000, 4999)]

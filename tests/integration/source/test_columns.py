@@ -9,7 +9,7 @@ import pytest
 from schemas.table import ColumnType
 from source_reader import SourceReader
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.stack
 
 
 def _keys(reader: SourceReader) -> list[bytes]:

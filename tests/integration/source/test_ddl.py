@@ -8,7 +8,7 @@ import pytest
 from cdc.source.seam import Ddl, DdlKind
 from source_reader import Seen, SourceReader
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.stack
 
 
 def _filled(reader: SourceReader, *tables: str) -> None:

@@ -17,7 +17,7 @@ from source_reader import Seen, SourceReader
 from stack.mysql import MysqlServer
 from type_cases import CASES, events, insert, shown
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.stack
 
 _NUMBERS = itertools.count(60_000_000 + os.getpid() % 30_000 * 1000)
 

@@ -18,7 +18,7 @@ from schemas.errors import RefusedError, UnreachableError
 from source_reader import SourceReader
 from stack.mysql import MysqlServer
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from raw_binlog import raw_events, write_case
 from schemas.errors import TidemarkError
 from source_reader import SourceReader
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(250)]
+pytestmark = pytest.mark.stack
 
 _ROUNDS = int(os.environ.get("TIDEMARK_TEST_MUTATIONS", "300"))
 _TYPES = [

@@ -10,7 +10,7 @@ import pytest
 from schemas.position import GtidSet
 from source_reader import Seen, SourceReader
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture

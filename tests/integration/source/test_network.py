@@ -14,7 +14,7 @@ from runner import until
 from schemas.errors import TidemarkError, UndecodableError, UnreachableError
 from source_reader import Seen, SourceReader, closing_in_time, reached
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.stack
 
 _HEAD = 4  # of a packet: its length and its number
 _POS_AT = _HEAD + 1 + 13  # OK, and what comes before it in the header

@@ -24,7 +24,7 @@ from schemas.errors import (
 from source_reader import SourceReader, take
 from stack.mysql import MysqlServer
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.stack
 _NUMBERS = itertools.count(1)
 
 

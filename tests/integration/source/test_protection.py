@@ -12,7 +12,7 @@ from protecting import hashed, protecting
 from source_reader import SourceReader
 from type_cases import CASES
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.stack
 
 _IMAGE = re.compile(rb'\{"id":\d+,"v":(?P<v>.*),"h":(?P<h>null|"[0-9a-f]{64}"),"m":(?P<m>null|"\*\*\*")\}', re.DOTALL)
 

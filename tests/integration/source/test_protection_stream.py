@@ -12,7 +12,7 @@ from protecting import hashed, protecting
 from schemas.errors import ProtectionError, TidemarkError
 from source_reader import Seen, SourceReader
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.stack
 
 
 def test_columns_in_every_place(reader: SourceReader) -> None:

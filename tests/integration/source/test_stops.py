@@ -14,7 +14,7 @@ from schemas.errors import (
 from schemas.position import GtidSet
 from source_reader import SourceReader
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.stack
 
 
 def _stop(reader: SourceReader, expected: type[TidemarkError]) -> TidemarkError:

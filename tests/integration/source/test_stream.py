@@ -17,7 +17,7 @@ from schemas.key import partition_of
 from schemas.position import SEQ_STEP, GtidSet, OpenTransaction
 from source_reader import FIRST_SEQ, Seen, SourceReader, closing_in_time, seqs, take, tombstone_seq
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.stack
 
 
 def _table(reader: SourceReader, *statements: str) -> None:

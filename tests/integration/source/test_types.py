@@ -8,7 +8,7 @@ from schemas.event import ChangeEvent
 from source_reader import Seen, SourceReader
 from type_cases import CASES, events, insert, shown
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.stack
 
 
 @pytest.mark.parametrize("case", CASES)
