@@ -126,7 +126,10 @@ class KafkaServer(Server):
     def _format(self, watcher: Watcher) -> None:
         draft = files.draft(self.data)
         identity.give(draft)
-        properties = self.folder / "format.properties"
+        # The program of somebody who was killed may read its own this late: it must not find ours, and be quicker.
+        for left in self.folder.glob("format.*.properties"):
+            left.unlink()
+        properties = self.folder / f"format.{draft.name}.properties"
         files.write(properties, render_properties({**self._all_properties(), "log.dirs": str(draft)}), mode=0o644)
         # One id in 64 begins with a hyphen: as a word of its own it would be taken for an option.
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -135,6 +138,7 @@ class KafkaServer(Server):
         outcome = run([*identity.prefix(self.reach(), helper=True), *command], log=log, watcher=watcher)
         if outcome.code != 0:
             raise ServerStartError(f"Kafka could not make its data folder:\n{outcome.tail()}", where=str(log))
+        properties.unlink()
         draft.rename(self.data)
 
 

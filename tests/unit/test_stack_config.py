@@ -13,8 +13,11 @@ from ops.config import load
 from stack import Account, ServerState, ServerStatus, StackStatus
 from stack.config import addresses, render_shell, render_toml
 from stack.elasticsearch import render_settings, without_gc_log
-from stack.kafka import render_properties
+from stack.errors import CancelledError
+from stack.kafka import KafkaServer, render_properties
+from stack.run import Outcome
 from stack.status import MysqlStatus
+from stack.watcher import Watcher
 
 
 def status(folder: Path, *, password: str = "s3cret", port: int = 20001) -> StackStatus:
@@ -80,3 +83,26 @@ def test_server_settings() -> None:
     assert render_settings({"a.b": False, "c": 'd"'}) == 'a.b: false\nc: "d\\""\n'
     options = "-XX:+UseG1GC\n-Xlog:gc*:file=gc.log\n17:-Xlog:gc*,x:file=logs/gc.log\n# -Xlog:gc in words\n-Da=b\n"
     assert without_gc_log(options).split("\n") == ["-XX:+UseG1GC", "", "", "# -Xlog:gc in words", "-Da=b", ""]
+
+
+def test_a_killed_ones_format_of_kafkas_folder_does_not_find_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Java may live on for a moment, and read what to format only then."""
+    read: list[Path] = []
+
+    def run(command: list[str], **_: object) -> Outcome:
+        read.append(Path(command[-1]))
+        assert [path for path in read if path.exists()] == read[-1:]
+        if len(read) == 1:
+            raise CancelledError("killed")
+        return Outcome(code=0, output="")
+
+    monkeypatch.setattr("stack.kafka.run", run)
+    server = KafkaServer(tmp_path)
+    server._note(ports={"port": 1, "controller": 2})
+    with pytest.raises(CancelledError):
+        server._format(Watcher())
+    server._format(Watcher())
+    assert len(set(read)) == 2
+    assert not list(tmp_path.glob("format.*"))
