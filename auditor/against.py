@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from auditor import bounded
 from auditor.against_binlog import BinlogAudit
 from auditor.audit import count, find_subjects, new_id
 from auditor.mysql_subject import MysqlSubject
 from auditor.run_context import Context, StoppedError
 from auditor.table_audit import Subject
-from ops import elastic
 from ops.log import logger
 from schemas.cost import Cost
 from schemas.errors import TidemarkError
@@ -26,7 +26,7 @@ def against_mysql(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
     Raises as `auditor.audit.audit` does.
     """
     started = datetime.now(UTC)
-    client = elastic.client(context.settings.elasticsearch)
+    client = bounded.client(context)
     try:
         tables = [MysqlSubject(context, client, subject).run() for subject in find_subjects(context, wanted)]
     finally:

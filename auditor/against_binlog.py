@@ -27,6 +27,7 @@ from auditor.store import Store
 from auditor.table_audit import Subject
 from auditor.topic import Topic
 from schemas.key import document_id, kafka_key, key_text
+from schemas.position import GtidSet
 from schemas.report import Expected, Finding, FindingClass, RowChange
 from schemas.table import ColumnType, Table
 from schemas.watermark import Watermark
@@ -35,6 +36,7 @@ _PLAIN = {ColumnType.TINYINT, ColumnType.SMALLINT, ColumnType.MEDIUMINT, ColumnT
 _TEXT = {ColumnType.CHAR, ColumnType.VARCHAR}
 _UNICODE = {"utf8mb4", "utf8mb3", "utf8", "ascii"}
 _CLOCK_MS = 3_600_000  # so far a clock may go back
+_CLOCKS = timedelta(minutes=1)  # so far those of MySQL, Kafka and the audit may differ
 
 
 class _Seen(NamedTuple):
@@ -69,45 +71,52 @@ class BinlogAudit:
             sides = BinlogStore(stack.enter_context(Store(self._context.settings.audit.memory)))
             mark = server.mark()
             files = server.files()
-            since = self._since(files)
+            begin = self._since(files)
             cdc.wait(mark)
-            since_ms = int(since.timestamp() * 1000)
-            seen = {name: self._read_topic(sides, name, since_ms, mark) for name in self._tables}
+            older = {name: self._read_topic(sides, name, _ms(begin), mark) for name in self._tables}
+            since = max(begin, self._since(files))  # compaction has gone on while the topics were read
+            seen = {name: self._look(sides, name, _ms(since), older[name]) for name in self._tables}
             for batch in BinlogRows(self._context, self._keys()).read(self._file(files, seen.values(), since), mark):
                 sides.add("logged", [self._logged(one) for one in batch])
+            sides.sort_out(GtidSet(server.executed()).__contains__)
             for name, one in seen.items():
-                self._begin(sides, name, one, since_ms)
-            for different in sides.different(since_ms):
+                self._begin(sides, name, one, _ms(since))
+            for different in sides.different(_ms(since)):
                 self._found(different)
 
     def _since(self, files: Sequence[str]) -> datetime:
         """Commits from here on are compared: the topics still have all of them, and so does the binlog."""
         lag = untouched(self._context, [subject.topic for subject, _ in self._tables.values()])
         oldest = began(self._context, files[0]) + timedelta(seconds=1)  # it is told in whole seconds
-        return max(datetime.now(UTC) - lag, oldest)
+        return max(datetime.now(UTC) - lag + min(_CLOCKS, lag / 10), oldest)
 
-    def _read_topic(self, sides: BinlogStore, name: str, since_ms: int, mark: Mark) -> _Seen:
-        """Keep a table's events of the window, and some older ones: clocks may go back."""
+    def _read_topic(self, sides: BinlogStore, name: str, since_ms: int, mark: Mark) -> bool:
+        """Keep a table's events of the window, and some older ones: clocks may go back. True if it has older ones."""
         subject = self._tables[name][0]
-        first: Change | None = None
+        executed = GtidSet(mark.gtid_set)
         with Topic(self._context, subject.topic) as topic:
             parts = [topic.watermark(partition) for partition in decided(self._context, topic)]
             older = any(part.low for part in parts)
             for messages in topic.messages([Watermark(partition=p.partition, low=p.low, high=p.high) for p in parts]):
                 self.events[name] += len(messages)
                 made = (row_change(message, with_key=self._with_key[name]) for message in messages)
-                changes = [c for c in made if c and not mark.reached(c.file, c.pos)]
-                sides.add("published", [c for c in changes if c.ts_ms >= since_ms - _CLOCK_MS])
-                older |= any(c.ts_ms < since_ms for c in changes)
-                within = [c for c in changes if c.ts_ms >= since_ms]
-                first = min([*within, *([first] if first else [])], key=lambda change: change.seq, default=None)
-        return _Seen(first, older)
+                settled, later = _cut([change for change in made if change], mark, executed)
+                sides.add("later", later)
+                sides.add("published", [c for c in settled if c.ts_ms >= since_ms - _CLOCK_MS])
+                older |= any(c.ts_ms < since_ms for c in settled)
+        return older
+
+    def _look(self, sides: BinlogStore, name: str, since_ms: int, older: bool) -> _Seen:
+        first, more = sides.first(name, since_ms)
+        return _Seen(first, older or more)
 
     def _file(self, files: Sequence[str], seen: Iterable[_Seen], since: datetime) -> str:
         """The binlog file to begin with."""
         tables = list(seen)
         first = min((one.first for one in tables if one.first), key=lambda change: change.seq, default=None)
-        if not any(one.older for one in tables) and first and first.file in files:
+        known = not any(one.older for one in tables) and first and first.file in files
+        # It may be another server's file of the same name, as long as it begins early enough.
+        if known and first and _ms(began(self._context, first.file)) <= first.ts_ms:
             return first.file
         return next((file for file in reversed(files) if began(self._context, file) <= since), files[0])
 
@@ -132,6 +141,27 @@ class BinlogAudit:
         self.counts[change.table][different.kind] += 1
         if len(self.findings[change.table]) < FINDINGS_LIMIT:
             self.findings[change.table].append(_finding(different.kind, change))
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _cut(changes: Iterable[Change], mark: Mark, executed: GtidSet) -> tuple[list[Change], list[Change]]:
+    """Those that MySQL had committed by the mark, and those that it may have committed since, or never.
+
+    A GTID tells, where there are any: a place in a file may be one in the file of another server, from before a
+    failover.
+    """
+    settled, later = [], []
+    for change in changes:
+        if not executed or change.transaction == f"{change.file}:{change.pos}":
+            settled += [] if mark.reached(change.file, change.pos) else [change]
+        elif change.transaction in executed:
+            settled.append(change)
+        else:
+            later.append(change)
+    return settled, later
 
 
 def _comparable(layout: Table) -> bool:

@@ -20,6 +20,7 @@ from auditor.findings import FINDINGS_LIMIT, found
 from auditor.mysql_passage import Passage
 from auditor.mysql_server import MysqlServer
 from auditor.mysql_table import MysqlTable, SqlRow
+from auditor.page import in_parts
 from auditor.realtime import Realtime
 from auditor.row_check import RowCheck
 from auditor.scan import Scan
@@ -70,7 +71,8 @@ class MysqlAudit:
         self._store.run("CREATE TABLE rows (id BLOB)")
         self._store.run("CREATE TABLE docs (id BLOB, key BLOB, routed INTEGER)")
         for rows in self._mysql.chunks():
-            self._compare(rows)
+            self.keys += len(rows)
+            self._doubts.add(list(in_parts(rows, self._compare)))
         self._list(scan)
         self._check_layout()
         self._settle()
@@ -80,12 +82,11 @@ class MysqlAudit:
         if self._mysql.columns() != self._mysql.layout:
             raise InconclusiveError(f"table {self._table} was altered during the audit", hint="Run the audit again.")
 
-    def _compare(self, rows: Sequence[SqlRow]) -> None:
-        self.keys += len(rows)
+    def _compare(self, rows: Sequence[SqlRow]) -> list[Doubt]:
         docs = self._realtime.get([row.id for row in rows])
         self._store.insert("rows", ("BLOB",), [[row.id.encode() for row in rows]])
         wrong = [row for row in rows if self._wrong(row, docs.get(row.id)) is not None]
-        self._doubts.add([Doubt(row.id, [row.values[column.name] for column in self._mysql.key]) for row in wrong])
+        return [Doubt(row.id, [row.values[column.name] for column in self._mysql.key]) for row in wrong]
 
     def _wrong(self, row: SqlRow | None, doc: Doc | None) -> tuple[FindingClass, list[Differs]] | None:
         """None if row and document fit."""
@@ -130,15 +131,21 @@ class MysqlAudit:
     def _round(self, doubts: Doubts, number: int) -> Doubts:
         before = Doubts(self._store, 2 * number)
         for chunk in doubts.chunks(_CHUNK):
-            rows = self._rows(chunk)
-            before.add([self._read(doubt, rows.get(doubt.id)) for doubt in chunk])
+            before.add(list(in_parts(chunk, self._seen)))
         self._passage.wait(self._server.mark())
         left = Doubts(self._store, 2 * number + 1)
         for chunk in before.chunks(_CHUNK):
-            docs = self._realtime.get([doubt.id for doubt in chunk])
-            rows = self._rows(chunk)
-            left.add([one for doubt in chunk for one in self._judge(doubt, rows.get(doubt.id), docs.get(doubt.id))])
+            left.add(list(in_parts(chunk, self._judged)))
         return left
+
+    def _seen(self, chunk: Sequence[Doubt]) -> list[Doubt]:
+        rows = self._rows(chunk)
+        return [self._read(doubt, rows.get(doubt.id)) for doubt in chunk]
+
+    def _judged(self, chunk: Sequence[Doubt]) -> list[Doubt]:
+        docs = self._realtime.get([doubt.id for doubt in chunk])
+        rows = self._rows(chunk)
+        return [one for doubt in chunk for one in self._judge(doubt, rows.get(doubt.id), docs.get(doubt.id))]
 
     def _rows(self, chunk: Sequence[Doubt]) -> dict[str, SqlRow]:
         return self._mysql.by_keys([(doubt.id, doubt.values) for doubt in chunk if doubt.values])

@@ -10,12 +10,13 @@ from functools import partial
 
 from elasticsearch import Elasticsearch
 
+from auditor import bounded
 from auditor.findings import RED
 from auditor.finished import Finished
 from auditor.requests import Requests
 from auditor.run_context import Context
 from auditor.table_audit import Subject, TableAudit
-from ops import elastic, metrics
+from ops import metrics
 from ops.catalog import Catalog
 from ops.kafka import admin, topic_ids
 from ops.log import logger
@@ -36,7 +37,7 @@ def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
     that table's reason to be inconclusive. Raises `UsageError` for a table that is not captured.
     """
     started = datetime.now(UTC)
-    client = elastic.client(context.settings.elasticsearch)
+    client = bounded.client(context)
     try:
         subjects = find_subjects(context, wanted)
         _reach(context, client, subjects)

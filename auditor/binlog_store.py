@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from auditor.store import Store
 from schemas.report import FindingClass
@@ -34,6 +34,7 @@ CREATE TABLE different AS SELECT row_number() OVER () - 1 AS n, * FROM (
   LEFT JOIN begins b ON b.tbl = l.tbl
   WHERE (p.tx IS NULL AND l.n >= b.n) OR (l.tx IS NULL AND p.ts_ms >= $1))
 """
+_READ = 'tx, tbl, row, op, key, file, pos, partition, "offset", seq, ts_ms'
 _CHUNK = 1000
 
 
@@ -63,12 +64,20 @@ class Different(NamedTuple):
     change: Change
 
 
+_PROBED = """
+SELECT min(seq) FILTER (WHERE ts_ms >= $2), count(*) FILTER (WHERE ts_ms < $2) FROM published WHERE tbl = $1
+"""
+
+
 class BinlogStore:
-    """`logged` and `published` are filled in order, then compared."""
+    """`logged` and `published` are filled in order, then compared.
+
+    `later`: what is published of transactions that may stand past the end of what is read of the binlog.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        for name in ("logged", "published"):
+        for name in ("logged", "published", "later"):
             store.run(f"CREATE TABLE {name} (n BIGINT, {_COLUMNS})")
         store.run("CREATE TABLE begins (tbl VARCHAR, n BIGINT)")
         self._count = 0
@@ -77,6 +86,29 @@ class BinlogStore:
         rows = [(self._count + n, *change[:4], change.key.encode(), *change[5:]) for n, change in enumerate(changes)]
         self._count += len(rows)
         self._store.insert(side, ("BIGINT", *_TYPES), list(zip(*rows, strict=True)))
+
+    def first(self, table: str, since_ms: int) -> tuple[Change | None, bool]:
+        """The first published change in source order since then, and whether there are older ones."""
+        [(seq, older)] = self._store.run(_PROBED, [table, since_ms])
+        if seq is None:
+            return None, bool(older)
+        rows = self._store.run(f"SELECT {_READ} FROM published WHERE tbl = $1 AND seq = $2 LIMIT 1", [table, seq])  # noqa: S608
+        return _change(rows[0]), bool(older)
+
+    def sort_out(self, committed: Callable[[str], bool]) -> None:
+        """Of `later`, take in what the binlog holds after all, and what was never committed, as a GTID tells."""
+        take = "INSERT INTO published SELECT l.* FROM later l"
+        self._store.run(f"{take} SEMI JOIN logged USING (tx)")
+        self._store.run(
+            "CREATE TABLE unknown AS SELECT row_number() OVER () - 1 AS n, tx FROM "
+            "(SELECT DISTINCT tx FROM later ANTI JOIN logged USING (tx))"
+        )
+        self._store.run("CREATE TABLE invented (tx VARCHAR)")
+        [(count,)] = self._store.run("SELECT count(*) FROM unknown")
+        for start in range(0, count, _CHUNK):
+            rows = self._store.run("SELECT tx FROM unknown WHERE n >= $1 AND n < $2", [start, start + _CHUNK])
+            self._store.insert("invented", ("VARCHAR",), [[tx for (tx,) in rows if not committed(tx)]])
+        self._store.run(f"{take} SEMI JOIN invented USING (tx)")
 
     def begin(self, table: str, since_ms: int, *, at_event: bool) -> int:
         """From where on all that the binlog holds of a table has to be published; how many changes that are.
@@ -106,10 +138,13 @@ class BinlogStore:
         [(count,)] = self._store.run("SELECT count(*) FROM different")
         for start in range(0, count, _CHUNK):
             rows = self._store.run(
-                'SELECT kind, tx, tbl, row, op, key, file, pos, partition, "offset", seq, ts_ms FROM different '
-                "WHERE n >= $1 AND n < $2 ORDER BY n",
+                f"SELECT kind, {_READ} FROM different WHERE n >= $1 AND n < $2 ORDER BY n",  # noqa: S608  a constant
                 [start, start + _CHUNK],
             )
-            for kind, tx, table, row, op, key, file, pos, *place in rows:
-                change = Change(tx, table, row, op, key.decode(), file, pos, *(number or 0 for number in place))
-                yield Different(FindingClass(kind), change)
+            for kind, *rest in rows:
+                yield Different(FindingClass(kind), _change(rest))
+
+
+def _change(row: Sequence[Any]) -> Change:
+    tx, table, number, op, key, file, pos, *place = row
+    return Change(tx, table, number, op, key.decode(), file, pos, *(value or 0 for value in place))

@@ -9,6 +9,7 @@ from auditor.classify import Log, judge, split
 from auditor.contents import Contents
 from auditor.dead_letters import DeadLetters
 from auditor.later import Later
+from auditor.page import in_parts
 from auditor.realtime import Realtime
 from auditor.sink_side import Settled, SinkSide
 from auditor.suspects import Suspect
@@ -49,7 +50,7 @@ class Confirm:
     def cases(self, chunks: Iterable[Sequence[Suspect]]) -> Iterator[Case]:
         """Judge every suspect, those that turn out right included."""
         for chunk in chunks:
-            judged = list(self._chunk(chunk))
+            judged = list(in_parts(chunk, self._chunk))
             yield from self._contents.compare(judged) if self._contents else judged
 
     def _chunk(self, chunk: Sequence[Suspect]) -> Iterator[Case]:

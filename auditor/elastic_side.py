@@ -13,6 +13,7 @@ from auditor.doc import Doc
 from auditor.index import Index
 from auditor.op import Barrier
 from auditor.pace import Pace
+from auditor.page import TooLargeError
 from auditor.queries import Query
 from auditor.requests import Requests
 from auditor.search import KEY, Total
@@ -172,13 +173,20 @@ class ElasticSide:
 
     def _pages(self, query: Query) -> Iterator[Doc]:
         after: dict[str, Any] = {}
+        size = _PAGE
         while True:
-            answer = self._search(
-                size=_PAGE, query=query, sort=_ORDER, source=["_cdc"], track_total_hits=False, **after
-            )
+            try:
+                answer = self._search(
+                    size=size, query=query, sort=_ORDER, source=["_cdc"], track_total_hits=False, **after
+                )
+            except TooLargeError:  # long keys, or what somebody wrote by hand
+                if size == 1:
+                    raise
+                size //= 2
+                continue
             hits = answer["hits"]["hits"]
             yield from (Doc.read(hit) for hit in hits)
-            if len(hits) < _PAGE:
+            if len(hits) < size:
                 return
             after = {"search_after": hits[-1]["sort"]}
 

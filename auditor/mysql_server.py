@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymysql
+from pymysql.cursors import SSCursor
 
 from auditor.run_context import Context
 from ops import mysql
@@ -33,13 +34,21 @@ class Mark:
         return (_number(file), pos) >= (_number(self.file), self.pos)
 
 
+class Rows(NamedTuple):
+    """Rows of a statement. `whole` False: there may be more of them than these."""
+
+    rows: list[tuple[Any, ...]]
+    size_bytes: int
+    whole: bool
+
+
 class MysqlServer:
     """The source. Times are shown in UTC."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._where = context.settings.source.where
-        self._connection = mysql.connect(context.settings.source, init_command=_SESSION)
+        self._connection = self._connect()
         self._version = str(self.ask("SELECT VERSION()")[0][0])
         self.mariadb = "mariadb" in self._version.lower()
 
@@ -53,6 +62,37 @@ class MysqlServer:
         except (pymysql.Error, OSError) as error:
             raise mysql.translate(error, self._where) from error
 
+    def page(self, sql: str, most_bytes: int) -> Rows:
+        """The first rows of a statement, until they are so many bytes or all. Raises one of our errors."""
+        self._context.pulse()
+        rows: list[tuple[Any, ...]] = []
+        size = 0
+        try:
+            cursor = self._connection.cursor(SSCursor)
+            cursor.execute(sql)
+            while (row := cursor.fetchone()) is not None:
+                rows.append(row)
+                size += sum(len(cell) for cell in row if isinstance(cell, (str, bytes)))
+                if size >= most_bytes:
+                    self._leave()
+                    self._connection.close()
+                    self._connection = self._connect()
+                    return Rows(rows, size, False)
+            cursor.close()
+        except (pymysql.Error, OSError) as error:
+            self._leave()
+            raise mysql.translate(error, self._where) from error
+        return Rows(rows, size, True)
+
+    def _leave(self) -> None:
+        """Of a connection that is given up: else pymysql would read all the rows that are still to come."""
+        result = self._connection._result  # noqa: SLF001  nothing else tells it
+        if result is not None:
+            result.unbuffered_active = False
+
+    def _connect(self) -> pymysql.connections.Connection[Any]:
+        return mysql.connect(self._context.settings.source, init_command=_SESSION)
+
     def mark(self) -> Mark:
         """Where the binlog ends now."""
         # SHOW MASTER STATUS is gone since 8.4; its successor came with 8.2.
@@ -63,6 +103,10 @@ class MysqlServer:
         uuid = "" if self.mariadb else str(self.ask("SELECT @@server_uuid")[0][0])
         executed = "" if self.mariadb else str(rows[0][4])
         return Mark(server_uuid=uuid, file=str(rows[0][0]), pos=int(rows[0][1]), gtid_set=executed)
+
+    def executed(self) -> str:
+        """The GTIDs of all that is committed; empty where there are none."""
+        return "" if self.mariadb else str(self.ask("SELECT @@GLOBAL.gtid_executed")[0][0])
 
     def files(self) -> list[str]:
         """The binlog's files, oldest first."""

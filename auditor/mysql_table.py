@@ -9,15 +9,16 @@ from typing import Any
 import orjson
 
 from auditor import mysql_key
-from auditor.digest import canonical
 from auditor.mysql_server import MysqlServer
 from auditor.mysql_types import SqlColumn
+from auditor.page import Page, TooLargeError
 from schemas.errors import InconclusiveError
 from schemas.key import document_id, kafka_key, key_text
 
 _FIRST = 100
 _CHUNK = 1000
 _CHUNK_BYTES = 4 << 20
+_MOST_BYTES = 16 << 20  # where rows grow along the key
 
 _COLUMNS = (
     "SELECT column_name, data_type, column_type, character_set_name FROM information_schema.columns "
@@ -71,26 +72,32 @@ class MysqlTable:
 
     def chunks(self) -> Iterator[list[SqlRow]]:
         """All rows in the order of the key, each chunk as it is when it is read."""
-        size, at = _FIRST, None
+        page, at = Page(first=_FIRST, most=_CHUNK, size_bytes=_CHUNK_BYTES), None
         order = ", ".join(column.quoted for column in self.key)
         while True:
             where = f" WHERE {mysql_key.beyond(self.key, at)}" if at else ""
-            rows = self._server.ask(f"{self._selected}{where} ORDER BY {order} LIMIT {size}")
-            made = [self._row(row) for row in rows]
-            if made:
-                yield made
-            if len(rows) < size:
+            rows, size_bytes, whole = self._server.page(
+                f"{self._selected}{where} ORDER BY {order} LIMIT {page.rows}", _MOST_BYTES
+            )
+            if rows:
+                yield [self._row(row) for row in rows]
+            if whole and len(rows) < page.rows:
                 return
             at = rows[-1][-len(self.key) :]
-            weight = sum(len(canonical(row.values)) for row in made) // len(made) + 1
-            size = max(1, min(_CHUNK, size * 4, _CHUNK_BYTES // weight))
+            page.took(len(rows), size_bytes)
 
     def by_keys(self, keys: Sequence[tuple[str, Sequence[Any]]]) -> dict[str, SqlRow]:
-        """The rows of these keys, given as (`_id`, its values), by `_id`; a collation's other equals are left out."""
+        """The rows of these keys, given as (`_id`, its values), by `_id`; a collation's other equals are left out.
+
+        Raises `TooLargeError` if several are too large to be held at once.
+        """
         wanted = {id_: condition for id_, values in keys if (condition := mysql_key.equals(self.key, values))}
         if not wanted:
             return {}
-        rows = self._server.ask(f"{self._selected} WHERE ({') OR ('.join(wanted.values())})")
+        sql = f"{self._selected} WHERE ({') OR ('.join(wanted.values())})"
+        rows, _, whole = self._server.page(sql, _MOST_BYTES) if len(keys) > 1 else (self._server.ask(sql), 0, True)
+        if not whole:
+            raise TooLargeError(f"rows of {self._db}.{self._name} are too large to be read together")
         return {row.id: row for row in map(self._row, rows) if row.id in wanted}
 
     def _row(self, cells: Sequence[Any]) -> SqlRow:

@@ -9,6 +9,8 @@ from typing import Any
 from elastic_transport import TransportError
 from elasticsearch import ApiError
 
+from auditor.bounded import TOO_LARGE
+from auditor.page import TooLargeError
 from auditor.run_context import Context
 from ops.elastic import translate
 from ops.retry import until_stopped
@@ -49,6 +51,11 @@ class Requests:
             if isinstance(error, ApiError) and error.meta.status == _TOO_MANY:
                 self._refused = True
                 self._gap_s = min(max(self._gap_s * 2, _BUSY_GAP_S), max(_LONGEST_GAP_S, self._least_gap_s))
+            if isinstance(error, ApiError) and error.error == TOO_LARGE:
+                raise TooLargeError(
+                    "an answer of Elasticsearch is too large", where=self._where,
+                    hint="A single document is larger than two events of [kafka] max_event_bytes.",
+                ) from error  # fmt: skip
             raise translate(error, self._where) from error
         finally:
             self.count += 1

@@ -10,6 +10,7 @@ from elasticsearch import Elasticsearch
 from auditor import queries
 from auditor.digest import canonical
 from auditor.doc import Doc
+from auditor.page import Page, TooLargeError
 from auditor.requests import Requests
 from schemas.errors import PartialAnswerError
 
@@ -50,30 +51,42 @@ class Scan:
         yield from self._pages({"match_all": {}}, source=list(fields))
 
     def _pages(self, query: queries.Query, *, source: bool | list[str]) -> Iterator[list[Doc]]:
-        size = _FIRST_PAGE
+        page = Page(first=_FIRST_PAGE, most=_PAGE, size_bytes=_PAGE_BYTES)
         after: dict[str, Any] = {}
         while True:
-            hits = self._search(size=size, query=query, source=source, **after)
+            hits = self._hits(page, query=query, source=source, **after)
             yield [Doc.read(hit, whole=True) for hit in hits]
-            if len(hits) < size:
+            if len(hits) < page.rows:
                 break
             after = {"search_after": hits[-1]["sort"]}
-            weight = sum(len(canonical(hit.get("_source"))) for hit in hits) // len(hits) + 1
-            size = max(1, min(_PAGE, size * 4, _PAGE_BYTES // weight))
+            page.took(len(hits), sum(len(canonical(hit.get("_source"))) for hit in hits))
         self._requests.send("closing", lambda: self._client.close_point_in_time(id=self._pit))
 
-    def _search(self, **body: Any) -> list[dict[str, Any]]:
-        answer = self._requests.send(
-            "scan",
-            lambda: self._client.search(
+    def _hits(self, page: Page, **body: Any) -> list[dict[str, Any]]:
+        """As many as the page asks for by the end: fewer if they are too large for us, or for Elasticsearch."""
+        while True:
+            try:
+                return self._search(page, **body)
+            except TooLargeError:
+                if page.rows == 1:
+                    raise
+                page.halve()
+
+    def _search(self, page: Page, **body: Any) -> list[dict[str, Any]]:
+        def call() -> Any:
+            if self._requests.refused():  # its memory may be too small for so many
+                page.halve()
+            return self._client.search(
                 pit={"id": self._pit, "keep_alive": _KEEP_ALIVE},
                 sort=[{"_shard_doc": "asc"}],
+                size=page.rows,
                 version=True,
                 track_total_hits=False,
                 allow_partial_search_results=False,
                 **body,
-            ),
-        )
+            )
+
+        answer = self._requests.send("scan", call)
         queries.check(answer, self._index)
         self._pit = answer.get("pit_id", self._pit)
         hits: list[dict[str, Any]] = answer["hits"]["hits"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from auditor import mysql_key
+from auditor import against_binlog, mysql_key
+from auditor.against_binlog import _cut as cut
 from auditor.binlog_store import BinlogStore, Change
 from auditor.differences import differences
 from auditor.digest import digest
 from auditor.mysql_server import Mark
 from auditor.mysql_types import SqlColumn, shortest32
+from auditor.run_context import Context
 from auditor.store import Store
+from ops.settings import Settings
+from schemas.position import GtidSet
 
 
 def column(kind: str, full: str = "", charset: str = "utf8mb4") -> SqlColumn:
@@ -149,3 +154,38 @@ def test_what_was_skipped_before_the_first_event_of_the_window() -> None:
         assert sides.begin("s.other", 5000, at_event=True) == 0
         found = different(sides, 5000)
     assert found == {("unpublished", "g:4", "skipped", "c"), ("unpublished", "g:7", "back, skipped", "c")}
+
+
+def test_what_is_published_after_the_mark_is_sorted_out() -> None:
+    with Store(64 << 20) as store:
+        sides = BinlogStore(store)
+        sides.add("logged", [logged("g:1", "a"), logged("g:2", "b")])
+        sides.add("published", [published("g:1", "a", 1)])
+        assert sides.first("s.t", 500) == (published("g:1", "a", 1), False)
+        assert sides.first("s.t", 1500) == (None, True)
+        # Its GTID was told after its place in the binlog; of the others one was committed since, and one never.
+        sides.add("later", [published("g:2", "b", 2), published("g:3", "c", 3), published("g:9", "c", 4)])
+        sides.sort_out(lambda transaction: transaction == "g:3")
+        assert sides.begin("s.t", 1000, at_event=True) == 2
+        assert different(sides, 1000) == {("unlogged", "g:9", "c", "c")}
+
+
+def test_events_of_another_server_are_cut_by_their_gtids() -> None:
+    mark = Mark(server_uuid="b", file="bin.000100", pos=500, gtid_set="aa-1:1-5")
+    here = [published("aa-1:5", "a", 1)._replace(file="bin.000900"), published("aa-1:6", "a", 2)]
+    without = [published("bin.000100:400", "a", 3)._replace(file="bin.000100", pos=400),
+               published("bin.000100:500", "a", 4)._replace(file="bin.000100", pos=500)]  # fmt: skip
+    settled, later = cut([*here, *without], mark, GtidSet(mark.gtid_set))
+    assert ([one.seq for one in settled], [one.seq for one in later]) == ([1, 3], [2])
+    settled, later = cut([*here, *without], mark, GtidSet(""))
+    assert ([one.seq for one in settled], [one.seq for one in later]) == ([2, 3], [])
+
+
+def test_the_window_begins_where_compaction_has_not_been(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(against_binlog, "began", lambda *_: datetime.fromtimestamp(0, UTC))
+    source = {"name": "a", "host": "h", "user": "u", "password": "p"}
+    audit = against_binlog.BinlogAudit(Context(settings=Settings.model_validate({"source": source})), [])
+    for lag, margin in ((timedelta(days=1), timedelta(minutes=1)), (timedelta(seconds=100), timedelta(seconds=10))):
+        monkeypatch.setattr(against_binlog, "untouched", lambda *_, lag=lag: lag)
+        before = datetime.now(UTC)
+        assert before <= audit._since(["bin.1"]) + lag - margin <= datetime.now(UTC)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from auditor import mysql_table
 from auditor.against import against_mysql
+from auditor.mysql_server import MysqlServer
+from auditor.page import TooLargeError, in_parts
 from auditor.run_context import Context
 from ops.config import load
+from ops.settings import Settings
 from runner import Pipeline, until
 from schemas.report import AuditReport, AuditStatus
 from servers import Elastic, Mysql
@@ -63,6 +67,7 @@ def said(report: AuditReport) -> dict[str, str]:
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql_table, "_FIRST", 1)
     monkeypatch.setattr(mysql_table, "_CHUNK", 3)
+    monkeypatch.setattr(mysql_table, "_MOST_BYTES", 500)  # less than some rows have
 
 
 def fill(cursor: Any) -> list[str]:
@@ -225,3 +230,27 @@ def test_live_writes_are_no_findings(
     assert (report.status, said(report)) == (AuditStatus.INCONCLUSIVE, {})
     client.close()
     connection.close()
+
+
+def test_rows_that_grow_along_the_key_are_read_in_bounded_pieces(
+    make_settings: Callable[..., Settings], mysql: Mysql, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql_table, "_CHUNK_BYTES", 1 << 18)
+    monkeypatch.setattr(mysql_table, "_MOST_BYTES", 1 << 20)
+    with mysql.connect(database=database) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (id INT PRIMARY KEY, v LONGTEXT)")
+        cursor.execute("INSERT INTO t VALUES " + ", ".join(f"({n}, 'x')" for n in range(900)))
+        cursor.execute("INSERT INTO t VALUES " + ", ".join(f"({n}, REPEAT('y', 150000))" for n in range(900, 960)))
+        cursor.execute("INSERT INTO t VALUES (960, REPEAT('z', 2000000)), (961, 'x')")
+    with closing(MysqlServer(Context(settings=make_settings("grow")))) as server:
+        table = mysql_table.MysqlTable(server, database, "t", ["id", "v"])
+        chunks = list(table.chunks())
+        assert [int(row.id) for rows in chunks for row in rows] == list(range(962))
+        sizes = [sum(len(row.values["v"]) for row in rows) for rows in chunks]
+        assert max(sizes) < 3_200_000  # a row may be as large as it likes
+        assert sum(size > 1_200_000 for size in sizes) == 1
+        keys = [(str(n), [n]) for n in range(890, 962)]
+        with pytest.raises(TooLargeError):
+            table.by_keys(keys)
+        found = [row.id for row in in_parts(keys, lambda some: table.by_keys(some).values())]
+        assert found == [id_ for id_, _ in keys]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from auditing import World, found, ids
+from auditor import bounded
 from auditor.classify import judge
 from auditor.doc import Doc
 from schemas.report import AuditStatus, FindingClass
@@ -135,3 +136,27 @@ def test_what_looks_wrong_once_is_no_finding(make_world: MakeWorld, monkeypatch:
     monkeypatch.setattr("auditor.confirm.judge", flickering)
     assert found(world.audit()) == {}
     assert looks == {"7": 2}
+
+
+def test_documents_that_grow_are_read_in_bounded_pieces(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(partitions=1)
+    world.put(*ids(400))
+    world.sync()
+    world.put(*ids(60, 400), text="y" * 60_000)
+    world.sync()
+    for key in ids(40, 410):
+        overwrite(world, key, text="z" * 60_000)
+    overwrite(world, "7", text="small")
+    real, cut = bounded._Pool._read, []
+
+    def read(self: bounded._Pool, answer: Any) -> bytes | None:
+        data = real(self, answer)
+        cut.extend([answer] if data is None else [])
+        return data
+
+    monkeypatch.setattr(bounded._Pool, "_read", read)
+    node = bounded._node
+    monkeypatch.setattr(bounded, "_node", lambda _: node(1 << 20))
+    report = world.audit(deep=True)
+    assert (report.reason, found(report)) == ("", {"content": sorted([*ids(40, 410), "7"])})
+    assert len(cut) > 2  # of the scan's pages, and of those looked at again
