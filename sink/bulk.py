@@ -20,6 +20,8 @@ from sink.outcome import NO_ANSWER, Outcome, of_item, of_request
 # What tells applied from everything else, and little more: it is sent for every item.
 _ONLY = "errors,items.*.status,items.*.result,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
 CERTIFICATE = "certificate not trusted"
+# How long a shard that is not there may keep the others of a request waiting; a minute if nothing is said.
+_SHARD_WAIT = "5s"
 _DROPPED = "noop"  # an ingest pipeline that somebody put before the index has dropped the document
 
 
@@ -92,7 +94,7 @@ def _post(client: Elasticsearch, body: bytes, *, gzip: bool) -> ApiResponse[Any]
     if gzip:
         # The least effort: most of what can be saved, at a fraction of what the client's own compression costs.
         body, headers["content-encoding"] = compress(body, 1), "gzip"
-    params = {"filter_path": _ONLY, "require_alias": "true"}
+    params = {"filter_path": _ONLY, "require_alias": "true", "timeout": _SHARD_WAIT}
     return client.perform_request("POST", "/_bulk", params=params, headers=headers, body=body)
 
 

@@ -20,9 +20,10 @@ class Run:
     `left`: those that may still be sent, from the oldest to the newest; `letters`: those that were refused.
     """
 
-    __slots__ = ("events", "left", "letters")
+    __slots__ = ("alias", "events", "left", "letters")
 
     def __init__(self, events: Sequence[Item]) -> None:
+        self.alias = events[0].part.alias
         self.events = list(events)
         self.left = list(events)
         self.letters: list[DeadLetter] = []

@@ -18,7 +18,7 @@ from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
 from schemas.errors import IndexForeignError, IndexRulesError, OffsetsLostError, UnreachableError
-from sink import barrier, hints
+from sink import barrier, hints, sidings
 from sink.admission import Admission
 from sink.chores import Chores
 from sink.consumer import Group
@@ -64,7 +64,7 @@ class Sink:
         self._letters = DeadLetters(settings, name, building=bool(only))
         self._watcher = Watcher(settings, indices, self._troubles, self._fault, name, only=only, settled=self._settled)
         self._chores = Chores(self._troubles, self._fault)
-        self._bulk = raw(settings.elasticsearch, connections_per_node=settings.sink.lanes)
+        self._bulk = raw(settings.elasticsearch, connections_per_node=settings.sink.lanes + sidings.MOST)
         self._lanes = Lanes(
             Tools(
                 client=self._bulk,
@@ -93,7 +93,7 @@ class Sink:
             sweep=self._sweep,
             troubles=self._troubles,
         )
-        self._pressure = Pressure(settings.sink.queue_bytes, lambda: self._lanes.queued_bytes)
+        self._pressure = Pressure(settings.sink.queue_bytes, lambda: self._lanes.lane_bytes)
         self._next_commit = 0.0
 
     def run(self) -> None:
@@ -145,6 +145,8 @@ class Sink:
         if self._pressure.high and not self._pressure.paused:
             self._lanes.wait_eased(_POLL_S)
         else:
+            if self._lanes.set_aside:
+                self._group.pause(self._resting())
             for part, messages in self._group.read(_POLL_S):
                 self._admission.take(part, messages)
         for part in list(self._group.parts.values()):
@@ -164,9 +166,9 @@ class Sink:
                 )
 
     def _resting(self) -> set[Part]:
-        """The partitions to pause: all while the lanes are full for long; else those that wait."""
-        paused = self._pressure.paused
-        return {part for part in self._group.parts.values() if paused or part.wait is not None}
+        """The partitions to pause: all while the lanes are full for long; else those that wait, or are set aside."""
+        paused, aside = self._pressure.paused, self._lanes.set_aside
+        return {part for part in self._group.parts.values() if paused or part.wait is not None or part.alias in aside}
 
     def _commit(self) -> None:
         now = time.monotonic()
@@ -231,6 +233,7 @@ class Sink:
             "open": sum(part.offsets.open for part in parts),
             "queued_bytes": self._lanes.queued_bytes,
             "full": self._pressure.high,
+            "set_aside": sorted(self._lanes.set_aside),
         }
 
     def _end(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,15 +24,16 @@ from sink.encode import encoded
 from sink.fold import Folded, Run, Settled
 from sink.lease import Lease
 from sink.outcome import Outcome
-from sink.part import Part
+from sink.part import Item, Part
 from sink.patience import until_done
-from sink.share import Share
+from sink.share import Share, share_of
 from sink.trouble import Fault, Troubles
 
 _TOO_MANY = 429
 _APPLIED = Answer(Outcome.APPLIED, 200)
 _LEAST_BUSY_BYTES = 1 << 14  # where some items were taken, less at once mends nothing
 _LEASE_WAIT_S = 2.0
+_PATIENCE_S = 2.0  # how long an index may take nothing, before others do not wait for it any more
 
 
 class Letters(Protocol):
@@ -39,6 +41,19 @@ class Letters(Protocol):
 
     def write(self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool]) -> None:
         """Return when they are safe; raise a retryable error if they are not, or `wanted` turns false."""
+
+
+class Asides(Protocol):
+    """Where changes wait whose index takes nothing."""
+
+    def takes(self, alias: str, *, begin: bool) -> bool:
+        """True if something of this alias may be put here; without `begin` only if something of it is here already."""
+
+    def put(self, alias: str, shares: Sequence[Share]) -> None:
+        """Let them wait, behind what waits already."""
+
+    def divert(self, batch: list[Share]) -> list[Share]:
+        """What a lane may send itself of a batch; the rest is put here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +72,27 @@ class Tools:
 class Settler:
     """One lane's way with a batch: send, judge, wait, send what is left, without end."""
 
-    def __init__(self, name: str, tools: Tools, bound: Bound, closing: threading.Event) -> None:
+    def __init__(
+        self, name: str, tools: Tools, bound: Bound, closing: threading.Event, asides: Asides | None = None
+    ) -> None:
         self._name = name
         self._tools = tools
         self._bound = bound
         self._closing = closing
+        self._asides = asides
+        self._blocked: set[str] = set()  # aliases of which items were refused for now, by an answer to all of them
+        self._began = 0.0
 
     def settle(self, batch: Sequence[Share]) -> None:
-        """Return when every record has its end, or is not ours any more, or the sink is closing.
+        """Return when every record has its end, was set aside, or is not ours any more, or the sink is closing.
 
         Raises `RefusedError`, `IndexMissingError`, `IndexForeignError`, `UnknownOutcomeError`.
         """
+        self._began = time.monotonic()
         runs = self._at_once(Folded(batch))
         if _left(runs):
-            until_done(self._closing, lambda: self._attempt(runs))
+            if self._make_way(runs):
+                until_done(self._closing, lambda: self._attempt(runs))
             # What is not ours any more is no trouble of ours, and no later request may come to say so.
             if not _left(runs):
                 self._tools.troubles.clear(self._name)
@@ -106,6 +128,17 @@ class Settler:
     def _attempt(self, runs: list[Run]) -> int:
         """Try all that is left; how much still is."""
         self._guarded(lambda: self._try(runs))
+        return self._make_way(runs)
+
+    def _make_way(self, runs: list[Run]) -> int:
+        """Set aside what indices do not take, if that has lasted, or others have done so; how much is left."""
+        blocked, self._blocked = self._blocked, set()
+        for alias in blocked:
+            begin = time.monotonic() - self._began >= _PATIENCE_S
+            if self._asides is not None and self._asides.takes(alias, begin=begin):
+                theirs = [run for run in runs if run.alias == alias]
+                self._asides.put(alias, _shares(theirs))
+                runs[:] = [run for run in runs if run.alias != alias]
         return _left(runs)
 
     def _guarded(self, step: Callable[[], object]) -> None:
@@ -177,6 +210,7 @@ class Settler:
             self._bound.shrink(size, _LEAST_BUSY_BYTES)
         elif not waiting:
             self._bound.accepted(size, reply.took_s)
+        self._blocked.update(run.alias for run, answer in judged if answer.outcome is Outcome.RETRY)
         if waiting:
             self._tools.troubles.report(self._name, f"{len(waiting)} items: {_short(waiting[0])}")
         return not waiting
@@ -216,6 +250,15 @@ _FATAL = (Outcome.REFUSED, Outcome.MISSING, Outcome.UNKNOWN, Outcome.TOO_LARGE)
 def _left(runs: Iterable[Run]) -> int:
     """Events that may still be sent, and keys that are not finished; those that are not ours any more do not count."""
     return sum(1 + len(run.left) for run in runs if run.events and run.owned)
+
+
+def _shares(runs: Iterable[Run]) -> list[Share]:
+    """What is open of these, as it came."""
+    parts: dict[Part, list[Item]] = {}
+    for run in runs:
+        if run.events and run.owned:
+            parts.setdefault(run.events[0].part, []).extend(run.events)
+    return [share_of(items) for items in parts.values()]
 
 
 def count(judged: Sequence[tuple[Run, Answer]]) -> None:

@@ -12,6 +12,8 @@ from elastic_transport import ConnectionError as TransportConnectionError
 from fake_elastic import FakeCluster
 from ops.settings import SinkSettings
 from schemas.errors import IndexMissingError, RefusedError, UnknownOutcomeError, UnreachableError
+from sink import settle as settle_module
+from sink import sidings
 from sink.lanes import Lanes
 from sink.lease import Lease
 from sink.part import Part
@@ -315,3 +317,85 @@ def test_a_batch_is_bounded_in_items_and_bytes() -> None:
     lanes.close(60)
     assert max(len(request) for request in cluster.requests) <= 10
     assert max(len(body) for body in cluster.bodies) <= 2600
+
+
+def blocked_and_flowing(cluster: FakeCluster) -> tuple[Part, Part, threading.Event]:
+    """A table whose index takes nothing until the event is set, and another."""
+    blocked, flowing, free = part_of(0, topic="blocked"), part_of(0, topic="flowing"), threading.Event()
+    cluster.item_rule = lambda _op, target: (
+        (403, "cluster_block_exception") if target["_index"] == "blocked" and not free.is_set() else None
+    )
+    return blocked, flowing, free
+
+
+def test_an_index_that_takes_nothing_holds_no_other_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle_module, "_PATIENCE_S", 0.2)
+    cluster = FakeCluster()
+    blocked, flowing, free = blocked_and_flowing(cluster)
+    tools = tools_of(cluster.bulk(), settings=SinkSettings(lanes=3, linger_s=0, max_batch_events=7))
+    lanes = Lanes(tools)
+    lanes.start()
+    for number in range(300):
+        put(lanes, item_of(blocked, number, f"b{number % 20}", BASE + number, delete=number % 11 == 0))
+        put(lanes, item_of(flowing, number, f"f{number}", BASE + number))
+    until(lambda: flowing.offsets.open == 0)
+    assert lanes.set_aside == {"blocked"}
+    assert blocked.offsets.mark == (0, 0)
+    until(lambda: lanes.lane_bytes == 0)
+    assert lanes.queued_bytes > 0
+    assert tools.troubles.reason.startswith("elasticsearch, blocked: ")
+    assert "lane" not in tools.troubles.reason
+    put(lanes, item_of(blocked, 300, "b0", BASE + 300, note="the last"))
+    free.set()
+    until(lambda: blocked.offsets.open == 0)
+    assert blocked.offsets.mark == (301, BASE + 300)
+    assert cluster.docs["b0"][0] == BASE + 300
+    for key in range(1, 20):
+        assert cluster.versions[f"b{key}"] == BASE + max(number for number in range(300) if number % 20 == key)
+    until(lambda: not lanes.set_aside)
+    assert tools.troubles.reason == ""
+    assert lanes.queued_bytes == 0
+    put(lanes, item_of(blocked, 301, "b1", BASE + 301))
+    until(lambda: blocked.offsets.open == 0)
+    lanes.close(5)
+
+
+def test_what_is_set_aside_goes_with_its_partition_and_ends_with_the_sink(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle_module, "_PATIENCE_S", 0)
+    cluster = FakeCluster()
+    blocked, _, _ = blocked_and_flowing(cluster)
+    tools = tools_of(cluster.bulk(), settings=SinkSettings(lanes=2, linger_s=0))
+    lanes = Lanes(tools)
+    lanes.start()
+    put(lanes, item_of(blocked, 0, "a", BASE))
+    until(lambda: lanes.set_aside and lanes.lane_bytes == 0)
+    blocked.owned = False
+    until(lambda: not lanes.set_aside, 20)
+    assert tools.troubles.reason == ""
+    again = part_of(0, topic="blocked")
+    put(lanes, item_of(again, 0, "a", BASE))
+    until(lambda: lanes.set_aside)
+    began = time.monotonic()
+    lanes.close(5)
+    assert time.monotonic() - began < 2
+    assert again.offsets.mark.offset == 0
+    assert not cluster.docs
+
+
+def test_not_everything_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle_module, "_PATIENCE_S", 0)
+    monkeypatch.setattr(sidings, "MOST", 1)
+    cluster, free = FakeCluster(), threading.Event()
+    cluster.item_rule = lambda _op, _target: None if free.is_set() else (503, "unavailable_shards_exception")
+    parts = [part_of(0, topic=name) for name in ("one", "two")]
+    tools = tools_of(cluster.bulk(), settings=SinkSettings(lanes=1, linger_s=0))
+    lanes = Lanes(tools)
+    lanes.start()
+    for part in parts:
+        put(lanes, item_of(part, 0, part.topic, BASE))
+    until(lambda: len(lanes.set_aside) == 1)
+    until(lambda: "elasticsearch, lane 0" in tools.troubles.reason)
+    assert lanes.lane_bytes > 0
+    free.set()
+    until(lambda: all(part.offsets.open == 0 for part in parts), 20)
+    lanes.close(5)
