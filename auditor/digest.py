@@ -11,11 +11,29 @@ import xxhash
 
 
 def canonical(value: Any) -> bytes:
-    """JSON in which only what is equal is equal: keys sorted; 1, 1.0 and true are told apart."""
+    """JSON in which only what is equal is equal: keys sorted; 1, 1.0 and true are told apart.
+
+    A whole number over 64 bits is the nearest double, as an event's is when it is read.
+    """
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a number over 64 bits or half a surrogate pair, which no event holds
+    except TypeError:
+        return _odd(value)
+
+
+def _odd(value: Any) -> bytes:
+    try:
+        return orjson.dumps(_doubles(value), option=orjson.OPT_SORT_KEYS)
+    except (TypeError, OverflowError):  # half a surrogate pair, or more than a double holds: no event does
         return json.dumps(value, sort_keys=True).encode()
+
+
+def _doubles(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _doubles(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_doubles(inner) for inner in value]
+    return float(value) if type(value) is int and not -(1 << 63) <= value < 1 << 64 else value
 
 
 def digest(source: Mapping[str, Any]) -> int:

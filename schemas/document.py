@@ -69,10 +69,17 @@ _SAME: set[str] = set()  # columns seen whose field has their name; as many as t
 
 
 def _fields(after: Mapping[str, Any]) -> Mapping[str, Any]:
-    if _SAME.issuperset(after):
+    if as_columns(after):
         return after
-    _SAME.update(column for column in after if field_name(column) == column)
     return {field_name(column): value for column, value in after.items()}
+
+
+def as_columns(after: Mapping[str, Any]) -> bool:
+    """True if every field of a row has its column's name."""
+    if _SAME.issuperset(after):
+        return True
+    _SAME.update(column for column in after if field_name(column) == column)
+    return _SAME.issuperset(after)
 
 
 _SOURCE = b'%b,"_cdc":{"key":%b%b%d,"seq":%d,"rev":0,"fp":%d,"ts_ms":%d}}'

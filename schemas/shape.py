@@ -18,6 +18,7 @@ from schemas.document import field_name
 from schemas.errors import DocumentError
 from schemas.record import Reader, read
 from schemas.routing import Routing
+from schemas.row_text import row_text
 from schemas.table import folded_column
 
 _NAMES_KEPT = 10_000  # a transform may make up names without end
@@ -73,6 +74,7 @@ class Rules:
 class Shape:
     """A table's rules, compiled. `plain`: the document is the row. `routed`: every `_id` has a routing.
 
+    `copied`: if there is a document, it is the row, and had better be as the event has it, digit for digit.
     `selective`: there may be no document although there is a row. `read` reads the topic's records;
     `foreign`: they are not tidemark's.
     """
@@ -82,6 +84,7 @@ class Shape:
         "_holds",
         "_routing",
         "_transform",
+        "copied",
         "foreign",
         "plain",
         "read",
@@ -90,8 +93,13 @@ class Shape:
         "selective",
     )
 
-    def __init__(self, rules: Rules, primary_key: Sequence[str] = (), reader: Reader = read) -> None:
-        """Raises `ConfigError` if there is no such transform."""
+    def __init__(
+        self, rules: Rules, primary_key: Sequence[str] = (), reader: Reader = read, *, exact: bool = False
+    ) -> None:
+        """`exact`: rows may hold numbers that are lost on the way through Python: JSON columns.
+
+        Raises `ConfigError` if there is no such transform.
+        """
         self.rules = rules
         self.read = reader
         self.foreign = reader is not read
@@ -101,7 +109,9 @@ class Shape:
         self._transform = transform.load(rules.transform) if rules.transform else None
         self._fields: dict[str, str | None] = {}
         self.selective = bool(self._holds or self._transform)
-        self.plain = not (self.selective or rules.include is not None or rules.exclude or rules.rename)
+        whole = rules.include is None and not (rules.exclude or rules.rename or self._transform)
+        self.plain = whole and not self.selective
+        self.copied = exact and whole and not self.foreign
 
     def routing(self, id_: str) -> str | None:
         """The routing that goes with an `_id`, in every request that names it; None if there is none."""
@@ -125,11 +135,16 @@ class Shape:
                 return None
         return self._renamed(row)
 
-    def json(self, event: Mapping[str, Any]) -> bytes | None:
-        """The same as JSON. Raises `DocumentError` also for what JSON cannot hold."""
+    def json(self, event: Mapping[str, Any], value: bytes | None = None) -> bytes | None:
+        """The same as JSON. `value`: the event's text, where the row is to be copied from it: no digit is lost then.
+
+        Raises `DocumentError` also for what JSON cannot hold.
+        """
         fields = self.fields(event)
         if fields is None:
             return None
+        if value is not None and fields.keys() == event["after"].keys() and (text := row_text(value)) is not None:
+            return text
         try:
             return orjson.dumps(fields)
         except TypeError as error:

@@ -15,7 +15,7 @@ TIMESTAMP(f)                "2026-11-21T10:26:57.231Z", UTC        likewise
 TIME(f)                     "-838:59:58.999999"                    keyword
 YEAR                        number                                 integer
 ENUM, SET                   label, array of labels                 keyword
-JSON, VECTOR                the value itself                       object, not indexed
+JSON, VECTOR                the value itself, with all digits      object, not indexed (`_source` keeps the digits)
 GEOMETRY                    {"srid":4326,"wkt":"POINT (3 2)"}      wkt as keyword
 any, masked                 "***"                                  keyword
 any, hashed                 64 hexadecimal digits                  keyword

@@ -10,13 +10,14 @@ from typing import Any
 
 import orjson
 
-from schemas.document import Origin
+from schemas.document import Origin, as_columns
 from schemas.errors import DocumentError
 from schemas.key import document_id
+from schemas.row_text import row_text
 from sink.part import Item, Part
 
-#: Key, offset, seq, the envelope (None for a tombstone), commit time.
-LinesOf = Callable[[str, int, int, Mapping[str, Any] | None, int], bytes]
+#: Key, offset, seq, the envelope (None for a tombstone), commit time, the record's value.
+LinesOf = Callable[[str, int, int, Mapping[str, Any] | None, int, bytes | None], bytes]
 
 
 class Actions:
@@ -26,7 +27,7 @@ class Actions:
     all if no document can be made of the event: then `lines` says why.
     """
 
-    __slots__ = ("_as_it_is", "_delete", "_index", "_origin", "_shape", "lines_of")
+    __slots__ = ("_as_it_is", "_copied", "_delete", "_index", "_origin", "_shape", "lines_of")
 
     def __init__(self, part: Part) -> None:
         alias = orjson.dumps(part.alias)
@@ -35,14 +36,17 @@ class Actions:
         self._origin = Origin(part.topic_id, part.number)
         self._shape = part.shape
         self._as_it_is = part.shape.plain and not part.shape.routed
-        self.lines_of: LinesOf = self._of_row if self._as_it_is else self._of_shape
+        self._copied = part.shape.copied
+        self.lines_of: LinesOf = (
+            self._of_shape if not self._as_it_is else self._of_text if self._copied else self._of_row
+        )
 
     def lines(self, item: Item) -> bytes:
         """The same, of an item. Raises `DocumentError` if no document can be made of it."""
         if self._as_it_is:
-            return self._of_row(item.key, item.offset, item.seq, {"after": item.after}, item.ts_ms)
+            return self.lines_of(item.key, item.offset, item.seq, {"after": item.after}, item.ts_ms, item.value)
         event = self._event(item)
-        return self._shaped(item.key, item.offset, item.seq, event, item.ts_ms)
+        return self._shaped(item.key, item.offset, item.seq, event, item.ts_ms, item.value)
 
     def _event(self, item: Item) -> Mapping[str, Any] | None:
         return None if item.value is None else self._shape.read(item.kafka_key, item.value, None, item.offset).event
@@ -54,7 +58,9 @@ class Actions:
         except DocumentError:
             return b""
 
-    def _of_row(self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int) -> bytes:
+    def _of_row(
+        self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int, _value: bytes | None
+    ) -> bytes:
         target = orjson.dumps(document_id(key))
         after = None if event is None else event["after"]
         if after is None:
@@ -62,15 +68,31 @@ class Actions:
         source = self._origin.source(after, key=key, offset=offset, seq=seq, ts_ms=ts_ms)
         return b'%b%b,"version":%d,"version_type":"external"}}\n%b\n' % (self._index, target, seq, source)
 
-    def _of_shape(self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int) -> bytes:
+    def _of_text(  # noqa: PLR0917  called for every record
+        self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int, value: bytes | None
+    ) -> bytes:
+        fields = None
+        if event is not None and value is not None and event["after"] is not None and as_columns(event["after"]):
+            fields = row_text(value)
+        if fields is None:
+            return self._of_row(key, offset, seq, event, ts_ms, value)
+        target = orjson.dumps(document_id(key))
+        source = self._origin.around(fields, key=key, offset=offset, seq=seq, ts_ms=ts_ms)
+        return b'%b%b,"version":%d,"version_type":"external"}}\n%b\n' % (self._index, target, seq, source)
+
+    def _of_shape(  # noqa: PLR0917  called for every record
+        self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int, value: bytes | None
+    ) -> bytes:
         try:
-            return self._shaped(key, offset, seq, event, ts_ms)
+            return self._shaped(key, offset, seq, event, ts_ms, value)
         except DocumentError:
             return b""
 
-    def _shaped(self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int) -> bytes:
+    def _shaped(  # noqa: PLR0917  called for every record
+        self, key: str, offset: int, seq: int, event: Mapping[str, Any] | None, ts_ms: int, value: bytes | None
+    ) -> bytes:
         target = self._target(key)
-        fields = None if event is None else self._shape.json(event)
+        fields = None if event is None else self._shape.json(event, value if self._copied else None)
         if fields is None:
             return b'%b%b,"version":%d,"version_type":"external"}}\n' % (self._delete, target, seq)
         source = self._origin.around(fields, key=key, offset=offset, seq=seq, ts_ms=ts_ms)

@@ -163,7 +163,7 @@ def intake(part: Part, messages: Sequence[Message], *, version: int, lanes: int)
             add_seq(seq)
             add_key(key)
             add_value(value)
-            add_lines(lines(text, offset, seq, event, ts_ms) if last[key] == place else b"")
+            add_lines(lines(text, offset, seq, event, ts_ms, value) if last[key] == place else b"")
     except (FormatError, KeyError, TypeError, ValueError):
         return None
     return Intake([found.share(part, newest_ms) for found in columns], opened)

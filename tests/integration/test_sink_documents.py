@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import orjson
 import pytest
 from confluent_kafka.admin._config import ConfigResource
+from elasticsearch import Elasticsearch
 
+from ops.elastic import RAW
 from runner import until
 from schemas.document import fingerprint
 from schemas.names import deadletter_topic
@@ -182,11 +186,19 @@ def test_json_and_text_that_others_trip_over(world: World) -> None:
         {"": {"": 1}},
     ]
     world.put(*({"id": n, "doc": doc, "word": "w", "note": ""} for n, doc in enumerate(documents)), table="shop.json")
+    digits = b'{"n":123456789012345678901234567890,"d":[0.12345678901234567890123,12345678901234567.89]}'
+    exact = {"id": 40, "doc": orjson.Fragment(digits), "word": "w", "note": ""}
+    world.source.publish(exact, table="shop.json")
+    world.rows["shop.json"]["40"] = {**exact, "doc": json.loads(digits)}
     words = ["x" * 8191, "日" * 8191, "x" * 8192, "日" * 11_000, "\U0001f980" * 8192, "x" * 40_000]
     world.put(*({"id": 50 + n, "doc": None, "word": w, "note": w} for n, w in enumerate(words)), table="shop.json")
     world.await_equal("shop.json")
     assert not letters(world)
     alias = world.alias("shop.json")
+    login = tuple(world.servers.elastic.login.values()) or None
+    with Elasticsearch([world.servers.elastic.url], serializers=RAW, basic_auth=login) as client:
+        found = client.perform_request("GET", f"/{alias}/_source/40", headers={"accept": "application/json"}).body
+    assert b'"doc":%b,' % digits in found
     assert set(world.client.indices.get_mapping(index=alias)[f"{alias}.000001"]["mappings"]["properties"]) == {
         *columns, "_cdc",
     }  # fmt: skip

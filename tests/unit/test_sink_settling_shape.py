@@ -83,8 +83,8 @@ def test_routing_goes_with_documents_and_deletes() -> None:
     part = part_of(routing=("shop",))
     make = Actions(part).lines_of
     row = {"shop": "north", "id": 7}
-    index, document = actions(make('["north",7]', 0, BASE, {"after": row}, 1))
-    (delete,) = actions(make('["north",7]', 0, BASE, None, 1))
+    index, document = actions(make('["north",7]', 0, BASE, {"after": row}, 1, None))
+    (delete,) = actions(make('["north",7]', 0, BASE, None, 1, None))
     assert index["index"]["routing"] == delete["delete"]["routing"] == "north"
     assert document["shop"] == "north"
 
