@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from auditor.run_context import Context, StoppedError
+from ops.settings import Settings
+from ops.stop import Stop
 from schemas.errors import LockedError
+from schemas.table import Table
 from schemas.watermark import Watermark
+from tidemark.rebuild import rebuild
 from tidemark.rebuild.ends import behind, done
 from tidemark.rebuild.lock import locked
-from tidemark.rebuild.progress import Meter, described
+from tidemark.rebuild.plan import config_of
+from tidemark.rebuild.progress import Display, Meter, described
 
 
 @pytest.mark.parametrize(
@@ -60,3 +71,45 @@ def test_a_service_does_not_load_what_it_does_not_need(words: str, *, loads: boo
         f" assemble({words.split()!r}); print('auditor.audit' in sys.modules)"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == str(loads)
+
+
+def configured(transform: str) -> Settings:
+    tables = {"shop.orders": {"transform": transform}}
+    return Settings.model_validate({"source": {"name": "shop"}, "sink": {"tables": tables}})
+
+
+TABLE = Table(db="shop", name="orders", version=1, columns=(), primary_key=("id",), topic="shop.shop.orders")
+
+
+def test_another_transform_of_the_same_name_is_another_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = tmp_path / "rebuilt_transforms.py"
+    module.write_text("def order(event):\n    return event['after']\n")
+    settings = configured("rebuilt_transforms:order")
+    before = config_of(settings, TABLE)
+    assert before == config_of(settings, TABLE)
+    module.write_text("def order(event):\n    return {}\n")
+    importlib.invalidate_caches()
+    assert config_of(settings, TABLE) != before
+    assert config_of(configured(""), TABLE) == config_of(configured(""), TABLE) != before
+
+
+@pytest.mark.parametrize(("transform", "deep"), [("", False), ("transforms:upper", True)])
+def test_documents_that_a_transform_made_are_read(
+    transform: str, *, deep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Context] = []
+
+    def audited(context: Context, _names: list[str]) -> None:
+        seen.append(context)
+        raise StoppedError("stopped")
+
+    monkeypatch.setattr(rebuild, "audit", audited)
+    one = object.__new__(rebuild.Rebuild)
+    settings: Any = configured(transform)
+    one._settings, one._table, one._stop, one._display = settings, TABLE, Stop(), Display(Console(file=StringIO()))
+    with pytest.raises(KeyboardInterrupt):
+        one._prove(settings, accept_dead_letters=False)
+    assert [context.deep for context in seen] == [deep]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.util import find_spec
+from pathlib import Path
 
 import orjson
 
@@ -12,6 +14,7 @@ from ops.sink_table import SinkTableSettings
 from schemas import names
 from schemas.errors import UsageError
 from schemas.table import Table
+from schemas.transform import load
 
 
 def newest(settings: Settings, full_name: str) -> Table:
@@ -44,7 +47,20 @@ def group_of(settings: Settings, index: str) -> str:
 
 
 def config_of(settings: Settings, table: Table) -> str:
-    """Tells one configuration of a table's documents from another."""
+    """Tells one configuration of a table's documents from another: its section, and the file of its transform."""
     special = settings.sink.tables.get(table.full_name) or SinkTableSettings()
     raw = orjson.dumps(special.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+    if special.transform:
+        raw += source_of(special.transform)
     return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def source_of(transform: str) -> bytes:
+    """The file of a transform's module, as it is now; empty for a module without one.
+
+    What the module imports is not seen: the audit of the new index reads its documents instead. Raises `ConfigError`.
+    """
+    load(transform)
+    found = find_spec(transform.partition(":")[0])
+    file = Path(found.origin) if found is not None and found.has_location and found.origin else None
+    return file.read_bytes() if file is not None and file.is_file() else b""

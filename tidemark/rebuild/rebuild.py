@@ -148,7 +148,7 @@ class Rebuild:
         await_alone(self._stop, self._groups, self._group(heir), self._table.full_name)
         if heir.config != plan.config_of(self._settings, self._table):
             raise RebuildConfigError(
-                f"the configuration of {self._table.full_name} has changed since {heir.name} was begun",
+                f"the configuration or transform of {self._table.full_name} has changed since {heir.name} was begun",
                 where=f'[sink.tables."{self._table.full_name}"]',
                 hint="Add --restart to build it anew with the present one, or --abort to throw it away.",
             )
@@ -279,12 +279,18 @@ class Rebuild:
         if replicas is not Replicas.THERE:
             self._display.say(f"{heir.name}: {replicas}; going on")
 
+    @property
+    def _deep(self) -> bool:
+        """What a transform makes shows in documents only, and another run of it may have made the first of them."""
+        special = self._settings.sink.tables.get(self._table.full_name)
+        return special is not None and bool(special.transform)
+
     def _prove(self, settings: Settings, *, accept_dead_letters: bool) -> None:
         """Raises `RebuildFindingsError`, or `InconclusiveError`, if the new index is not as the topic says."""
         self._display.say("auditing the new index")
         try:
             # Beside it, `audit run` may be at the same table.
-            context = Context(settings=settings, stop=self._stop, resumable=False)
+            context = Context(settings=settings, stop=self._stop, resumable=False, deep=self._deep)
             report = audit(context, [_literal(self._table.full_name)])
         except StoppedError:
             raise KeyboardInterrupt from None
