@@ -11,6 +11,8 @@ from auditor.requests import Requests
 from schemas.document import CDC_MAPPING
 from schemas.errors import InconclusiveError, UnsafeError
 
+_NOT_FOUND = 404
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
@@ -23,11 +25,12 @@ class Index:
 
 def find(requests: Requests, client: Elasticsearch, alias: str) -> Index | None:
     """None if nothing has that name. Raises `InconclusiveError` for an index that cannot be audited."""
+    # With ignore_unavailable an index that we may not see would be one that is not there.
     found = requests.send(
         f"looking for {alias}",
-        lambda: client.indices.get(index=alias, ignore_unavailable=True, allow_no_indices=True, expand_wildcards="all"),
+        lambda: client.options(ignore_status=404).indices.get(index=alias, expand_wildcards="all"),
     )
-    if not found:
+    if found.get("status") == _NOT_FOUND:
         return None
     if len(found) != 1:
         raise InconclusiveError(

@@ -14,6 +14,7 @@ from auditor.page import TooLargeError
 from auditor.run_context import Context
 from ops.elastic import translate
 from ops.retry import until_stopped
+from schemas.errors import UnreachableError
 
 _TOO_MANY = 429
 _BUSY_GAP_S = 0.1
@@ -59,6 +60,8 @@ class Requests:
             raise translate(error, self._where) from error
         finally:
             self.count += 1
+        if answer.body in (None, "", b""):  # cut off amidst the headers, it counts as one without a body
+            raise UnreachableError("an answer of Elasticsearch was cut off", where=self._where)
         self._gap_s = max(self._least_gap_s, self._gap_s * _RECOVERY)
         self.response_bytes += int(answer.meta.headers.get("content-length") or 0)
         return answer.body

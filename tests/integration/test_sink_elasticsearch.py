@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 
+import auditing as audited
+from auditor.requests import Requests
+from ops.settings import Settings
 from runner import until
-from schemas.errors import ExitCode
+from schemas.errors import ExitCode, RefusedError
+from schemas.report import AuditStatus
 from schemas.table import Column, ColumnType
 from servers import Elastic, Servers
 from sink_load import Load
@@ -43,6 +48,7 @@ ROLES = """\
 looker: {cluster: [monitor]}
 writer: {cluster: [monitor], indices: [{names: ["*"], privileges: [all]}]}
 reader: {cluster: [monitor], indices: [{names: ["*"], privileges: [read, view_index_metadata]}]}
+half: {cluster: [monitor], indices: [{names: ["*.things*"], privileges: [all]}]}
 """
 ROOT, SINK = ("root", "root-password"), ("sink", "sink-password")
 DISK_BYTES = 96 << 20
@@ -183,6 +189,75 @@ def test_it_refuses_its_user(world: World, node: NarrowNode) -> None:
 def roles(node: NarrowNode) -> list[str]:
     with Elasticsearch([node.url], basic_auth=SINK) as client:
         return list(client.security.authenticate()["roles"])
+
+
+def test_an_audit_that_may_not_see_an_index_is_not_green(
+    node: NarrowNode, make_settings: Callable[..., Settings], unique: str
+) -> None:
+    """Neither of the first table nor of one whose rows are all deleted, and whose left-over document nobody shows."""
+    login = {"urls": [node.url], "user": SINK[0], "password": SINK[1]}
+    settings = make_settings(
+        f"au{unique[-6:]}", elasticsearch=login, audit={"wait_s": 5}, service={"start_timeout_s": 5}
+    )
+    client = Elasticsearch([node.url], basic_auth=ROOT)
+    worlds = [audited.World(settings, client, table=table) for table in ("things", "unseen")]
+    try:
+        for world in worlds:
+            world.put("1", "2")
+            world.sync()
+        worlds[1].drop("1", "2")
+        worlds[1].sync(skip=lambda row: row.text == "2")
+        assert audited.found(worlds[0].audit()) == {"orphan": ["2"]}
+        for role, reason in (("half", "shop.unseen: Elasticsearch refuses (403)"), ("reader", "refuses (403)")):
+            node.grant(role)
+            until(lambda role=role: role in roles(node), "the role")
+            report = worlds[0].audit()
+            assert (report.status, audited.found(report)) == (AuditStatus.INCONCLUSIVE, {})
+            assert reason in report.reason
+        node.grant("nothing")
+        until(lambda: "reader" not in roles(node), "the role")
+        with pytest.raises(RefusedError):
+            worlds[0].audit()
+    finally:
+        node.grant("writer")
+        until(lambda: "writer" in roles(node), "the role is back")
+        for world in worlds:
+            world.close()
+        client.close()
+
+
+@pytest.mark.soak
+def test_an_audit_whose_server_is_killed_goes_on_or_is_inconclusive(
+    node: NarrowNode, make_settings: Callable[..., Settings], unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = {"urls": [node.url], "user": ROOT[0], "password": ROOT[1], "request_timeout_s": 5}
+    settings = make_settings(
+        f"au{unique[-6:]}", elasticsearch=login, audit={"wait_s": 30}, service={"start_timeout_s": 2}
+    )
+    client = Elasticsearch([node.url], basic_auth=ROOT, request_timeout=60)
+    world = audited.World(settings, client)
+    real, killed = Requests.send, []
+
+    def killing(self: Requests, what: str, call: Callable[[], Any]) -> Any:
+        answer = real(self, what, call)
+        if what == "point in time" and not killed:
+            killed.append(what)
+            node.kill()
+        return answer
+
+    try:
+        world.put(*map(str, range(50)))
+        world.sync()
+        world.remove("7")
+        monkeypatch.setattr(Requests, "send", killing)
+        report = world.audit()
+        assert (report.status, audited.found(report)) == (AuditStatus.INCONCLUSIVE, {})
+        node.start()
+        until(lambda: audited.found(world.audit()) == {"missing": ["7"]}, "the next audit finds it", 60)
+    finally:
+        node.start()
+        world.close()
+        client.close()
 
 
 @pytest.mark.soak

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from confluent_kafka.admin import NewPartitions
@@ -12,10 +13,12 @@ from auditing import World, found, ids
 from auditor import requests
 from auditor.repair import repair
 from auditor.run_context import Context
-from ops.kafka import metadata
+from fault_proxy import FaultProxy
+from ops.kafka import metadata, topic_ids
 from runner import until
 from schemas.errors import ReportOutdatedError, UnreachableError
 from schemas.report import AuditStatus
+from servers import Elastic
 
 pytestmark = pytest.mark.stack
 
@@ -98,9 +101,59 @@ def test_a_topic_that_is_made_anew_on_the_way_leaves_it_inconclusive(
     world.put(*ids(20))
     world.sync()
     world.remove(*removed)
-    monkeypatch.setattr("auditor.table_audit.topic_ids", lambda *_: {world.topic: "another"})
+    real, made = requests.Requests.send, []
+
+    def making(self: requests.Requests, what: str, call: Callable[[], Any]) -> Any:
+        answer = real(self, what, call)
+        if what == "search" and not made:  # the topic's ends are known by then
+            made.append(anew(world))
+        return answer
+
+    monkeypatch.setattr(requests.Requests, "send", making)
     report = world.audit()
     assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
+    assert "was deleted or made anew during the audit" in report.reason
+    assert made != [world.topic_id]
+
+
+def anew(world: World) -> str:
+    """The topic's new id: it is deleted, and made once more under the same name."""
+    world._admin.delete_topics([world.topic])[world.topic].result(15)
+    until(lambda: world.topic not in topic_ids(world._admin, [world.topic], ""), "the topic is gone")
+    world._make_topic(world.topic, world.partitions, {"cleanup.policy": "compact"})
+    return topic_ids(world._admin, [world.topic], "")[world.topic]
+
+
+def proxied(world: World, proxy: FaultProxy) -> World:
+    """The same world, whose audits reach Elasticsearch through a proxy."""
+    urls = [f"http://127.0.0.1:{proxy.port}"]
+    reach = world.settings.elasticsearch.model_copy(update={"urls": urls})
+    world.settings = world.settings.model_copy(update={"elasticsearch": reach})
+    return world
+
+
+def test_connections_that_break_on_the_way_are_made_again(
+    make_world: MakeWorld, elastic: Elastic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = urlsplit(elastic.url)
+    with FaultProxy(place.port or 9200, host=place.hostname or "") as proxy:
+        world = proxied(make_world(), proxy)
+        world.put(*ids(200))
+        world.sync()
+        world.remove("7")
+        real, cuts = requests.Requests.send, []
+
+        def cutting(self: requests.Requests, what: str, call: Callable[[], Any]) -> Any:
+            if what in ("search", "get") and len(cuts) < 4:
+                cuts.append(what)
+                proxy.down.cut_in = (20, 200)[len(cuts) % 2]  # bytes of the answer: amidst its headers, or after them
+            return real(self, what, call)
+
+        monkeypatch.setattr(requests.Requests, "send", cutting)
+        report = world.audit()
+        assert (report.reason, found(report)) == ("", {"missing": ["7"]})
+        assert set(cuts) == {"search", "get"}
+        assert proxy.down.cuts == len(cuts)
 
 
 def test_an_alias_that_is_swapped_on_the_way_leaves_it_inconclusive(
