@@ -6,13 +6,16 @@ What is out of the ordinary is parsed whole, and judged there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
+from operator import not_
+from typing import NamedTuple, cast
 
 import msgspec
 from confluent_kafka import Message
 
 from auditor.columns import Columns
 from auditor.decode import operation
-from schemas.document import fingerprint_of
+from schemas.document import fingerprints_of
 from schemas.key import BARRIER_KEY, key_text
 from schemas.shape import PLAIN, Shape
 
@@ -37,18 +40,30 @@ class _Event(msgspec.Struct, gc=False):
     source: _Source
 
 
-_decode = msgspec.json.Decoder(_Event).decode
-Glance = tuple[int, int, int]  # op as a number, a delete's for whatever leaves no row; seq; commit time in ms
+_decode = msgspec.json.Decoder(_Event).decode_lines
 
 
-def glance(value: bytes) -> Glance | None:
-    """Read an event; None if it is not of the shape that row changes have."""
+class Glance(NamedTuple):
+    """What is read of events: ops as numbers, a delete's for whatever leaves no row; commit times in ms."""
+
+    ops: list[int]
+    seqs: list[int]
+    times_ms: list[int]
+
+
+def glance(values: Sequence[bytes]) -> Glance | None:
+    """Read many events at once; None if one of them is not of the shape that row changes have."""
+    # Then each is at least a line, and so, if there are as many lines as values, exactly one.
+    if [value[:1] for value in values].count(b"{") != len(values):
+        return None
     try:
-        event = _decode(value)
-        op = _DELETE if event.after is None else _OPS[event.op]
+        events = _decode(b"\n".join(values))
+        ops = [_DELETE if event.after is None else _OPS[event.op] for event in events]
     except (ValueError, KeyError):  # msgspec's errors are ValueErrors
         return None
-    return op, event.source.seq, event.source.ts_ms
+    if len(events) != len(values):
+        return None
+    return Glance(ops, [event.source.seq for event in events], [event.source.ts_ms for event in events])
 
 
 class KeyTexts:
@@ -58,6 +73,14 @@ class KeyTexts:
 
     def __init__(self) -> None:
         self._prefix = b"\n"  # begins no key
+
+    def all(self, keys: Sequence[bytes]) -> list[bytes]:
+        """As many texts as there are keys. Raises what `key_text` raises."""
+        size = len(self._prefix)
+        inner = [key[size:-1] for key in keys]
+        if [key[:size] for key in keys].count(self._prefix) == len(keys) and all(inner) and b"".join(inner).isdigit():
+            return inner
+        return [self.of(key) for key in keys]
 
     def of(self, key: bytes) -> bytes:
         """Raises what `key_text` raises."""
@@ -94,23 +117,28 @@ class Skim:
 
     def columns(self, messages: Sequence[Message]) -> Columns:
         """Raises `FormatError` for a record that tidemark cannot have written."""
-        made = Columns.empty()
-        rows = []
-        text, whole = self._texts.of, self._shape.selective or self._shape.foreign
-        for message in messages:
-            key, value = message.key(), message.value()
-            seen = None if whole or value is None or not key or key == BARRIER_KEY else glance(value)
-            if seen is None or not key:
-                made.add(operation(message, self._shape))
-                continue
-            # The client's types say that both may be absent; of a message that was received they never are.
-            part: int = message.partition()  # type: ignore[assignment]
-            offset: int = message.offset()  # type: ignore[assignment]
-            name = text(key)
-            op, seq, ts_ms = seen
-            rows.append(
-                (name, part, offset, seq, op, ts_ms, 0 if op == _DELETE else fingerprint_of(name, part, offset))
-            )
-        for column, values in zip(made.table, zip(*rows, strict=True), strict=False):
-            column.extend(values)
+        if self._shape.selective or self._shape.foreign:
+            return Columns.of(operation(message, self._shape) for message in messages)
+        # The client's types say that parts of a message may be absent; of a change they never are.
+        keys = cast("list[bytes]", [message.key() for message in messages])
+        values = cast("list[bytes]", [message.value() for message in messages])
+        if all(keys) and all(values) and BARRIER_KEY not in keys:
+            return self._changes(messages, keys, values)
+        usual = [bool(key and value) and key != BARRIER_KEY for key, value in zip(keys, values, strict=True)]
+        some = list(compress(messages, usual))
+        made = self._changes(some, list(compress(keys, usual)), list(compress(values, usual)))
+        for message in compress(messages, map(not_, usual)):
+            made.add(operation(message, self._shape))
         return made
+
+    def _changes(self, messages: Sequence[Message], keys: list[bytes], values: list[bytes]) -> Columns:
+        """Of records with a key and a value."""
+        if (seen := glance(values)) is None:
+            return Columns.of(operation(message, self._shape) for message in messages)
+        texts = self._texts.all(keys)
+        parts = cast("list[int]", [message.partition() for message in messages])
+        offsets = cast("list[int]", [message.offset() for message in messages])
+        fps = fingerprints_of(texts, parts, offsets)
+        if _DELETE in seen.ops:
+            fps = [0 if op == _DELETE else fp for op, fp in zip(seen.ops, fps, strict=True)]
+        return Columns(texts, parts, offsets, seen.seqs, seen.ops, seen.times_ms, fps, [])

@@ -37,6 +37,8 @@ class Topic:
             context.client_id,
             enable_partition_eof=True,
             queued_max_messages_kbytes=8192,
+            # Of each partition in one answer, which is unpacked as a whole; larger records come all the same.
+            fetch_message_max_bytes=1 << 18,
             fetch_queue_backoff_ms=10,  # how long a partition rests when so much is queued; a second by default
         )
 

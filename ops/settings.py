@@ -264,7 +264,7 @@ class AuditSettings(Section):
     for node_exporter's textfile collector, which reads what ends in `.prom`.
     """
 
-    memory: Bytes = 256 * _MIB
+    memory: Bytes = 192 * _MIB
     leaf_keys: Annotated[Whole, Field(ge=1, le=1024)] = 64
     max_requests_per_s: Annotated[float, Field(gt=0)] = 20
     wait_s: Seconds = 60

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -36,6 +36,13 @@ def fingerprint(key: str, partition: int, offset: int) -> int:
 def fingerprint_of(key: bytes, partition: int, offset: int) -> int:
     """The same for a key text that is UTF-8 already."""
     return xxhash.xxh3_64_intdigest(key + _PLACE.pack(partition, offset)) & _FP_MASK
+
+
+def fingerprints_of(keys: Iterable[bytes], partitions: Iterable[int], offsets: Iterable[int]) -> list[int]:
+    """The same of many."""
+    digest, place, mask = xxhash.xxh3_64_intdigest, _PLACE.pack, _FP_MASK
+    places = map(place, partitions, offsets)
+    return [digest(key + where) & mask for key, where in zip(keys, places, strict=True)]
 
 
 def field_name(column: str) -> str:

@@ -35,7 +35,7 @@ def whole(servers: Servers, elastic: Elastic, folder: Path, rows: int) -> dict[s
             Child([*command, "sink", "run", "-c", str(config)], folder / f"{name}-sink.log") as sink,
         ):
             while True:
-                counted = client.options(ignore_status=404).count(index=alias, ignore_unavailable=True).body
+                counted = client.options(ignore_status=[404, 503]).count(index=alias, ignore_unavailable=True).body
                 if counted.get("count", 0) >= rows:
                     break
                 for child in (cdc, sink):

@@ -100,16 +100,36 @@ def event(**changes: Any) -> bytes:
 @pytest.mark.parametrize("pad", ["", "x" * 2000])
 def test_a_row_that_looks_like_the_end_of_an_event_does_not_deceive(pad: str) -> None:
     inner = {"x": pad, "source": {"version": "1", "ts_ms": 1, "seq": 1}, "op": "d"}
-    assert glance(event(after={"pad": pad, "j": inner}, before={"j": inner})) == (ord("c"), 9, 7)
+    assert glance([event(after={"pad": pad, "j": inner}, before={"j": inner})]) == ([ord("c")], [9], [7])
     # Another order of members, and the row's own `source` is the last one: it is left to the parser.
     last = orjson.dumps({"source": {"ts_ms": 7, "seq": 9}, "op": "c", "after": {"j": inner}})
-    assert glance(last) in (None, (ord("c"), 9, 7))
-    assert glance(event(after=None, op="c", before={"pad": pad})) == (ord("d"), 9, 7)  # as the parser has it
+    assert glance([last]) in (None, ([ord("c")], [9], [7]))
+    assert glance([event(after=None, before={"pad": pad})]) == ([ord("d")], [9], [7])  # as the parser has it
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"[1]", b'{"before":' + b"x" * 2000, event(op="x"), event(source=1)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b'{"before":' + b"x" * 2000,
+        event(op="x"),
+        event(source=1),
+        b" ",
+        b"\n",
+        event() + b"\n" + event(),
+    ],
+)
 def test_what_is_no_event_is_left_to_the_parser(value: bytes) -> None:
-    assert glance(value) is None
+    assert glance([event(), value, event()]) is None
+
+
+def test_events_are_told_apart_though_their_number_is_right() -> None:
+    """Two in one record, and half of one in each of two."""
+    first, _, second = event().partition(b',"source"')
+    assert glance([event() + b"\n" + event(), b"\n"]) is None
+    assert glance([first, b'"source"' + second, event() + b"\n" + event()]) is None
 
 
 def test_what_tidemark_cannot_have_written_stops_the_audit() -> None:
