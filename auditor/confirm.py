@@ -50,8 +50,11 @@ class Confirm:
     def cases(self, chunks: Iterable[Sequence[Suspect]]) -> Iterator[Case]:
         """Judge every suspect, those that turn out right included."""
         for chunk in chunks:
-            judged = list(in_parts(chunk, self._chunk))
-            yield from self._contents.compare(judged) if self._contents else judged
+            yield from in_parts(chunk, self._judged)
+
+    def _judged(self, chunk: Sequence[Suspect]) -> Iterable[Case]:
+        judged = list(self._chunk(chunk))
+        return self._contents.compare(judged) if self._contents else judged
 
     def _chunk(self, chunk: Sequence[Suspect]) -> Iterator[Case]:
         # The order matters: what the sink had settled before we looked must show; what was committed to the topic by

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from auditor import bounded
 from auditor.audit import find_subjects
 from auditor.run_context import Context
 from auditor.table_repair import TableRepair
 from auditor.words import REPAIRABLE
-from ops import elastic
 from ops.log import logger
 from schemas.errors import RepairCapError, ReportOutdatedError, UsageError
 from schemas.report import (
@@ -100,7 +100,7 @@ def _repairs(context: Context, report: AuditReport, *, apply: bool) -> list[Repa
     made = [_left(finding) for finding in report.findings(*_WHY_LEFT)]
     tables = [table for table in report.tables if _repairable(table)]
     subjects = {subject.table: subject for subject in find_subjects(context, [table.table for table in tables])}
-    client = elastic.client(context.settings.elasticsearch)
+    client = bounded.client(context)
     try:
         for table in tables:
             with TableRepair(context, client, subjects[table.table], table) as one:

@@ -11,7 +11,7 @@ from elasticsearch import Elasticsearch
 from auditor import index
 from auditor.case import Case
 from auditor.change import Change
-from auditor.confirm import CHUNK, DEEP_CHUNK, Confirm
+from auditor.confirm import DEEP_CHUNK, Confirm
 from auditor.contents import Contents
 from auditor.dead_letters import DeadLetters
 from auditor.events import Event, events
@@ -33,6 +33,7 @@ from schemas.errors import ReportOutdatedError
 from schemas.report import Finding, FindingClass, Repair, TableReport
 
 _BULK_BYTES = 5 << 20
+_CHUNK = 500  # whole documents are held, to be written
 _ONLY_DEEP = (FindingClass.TAMPERED, FindingClass.CONTENT)
 _RERUN = "Run `tidemark audit run` again and repair what it finds."
 
@@ -116,7 +117,7 @@ class TableRepair:
 
     def mend(self, findings: Sequence[Finding], *, apply: bool) -> list[Repair]:
         """Judge these findings again and mend those that stand; an outcome for each."""
-        size = DEEP_CHUNK if self._deep else CHUNK
+        size = DEEP_CHUNK if self._deep else _CHUNK
         made = []
         for start in range(0, len(findings), size):
             made += self._chunk(findings[start : start + size], apply=apply)

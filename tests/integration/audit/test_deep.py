@@ -10,6 +10,7 @@ import pytest
 from auditing import World, found, ids
 from auditor import bounded
 from auditor.classify import judge
+from auditor.contents import Contents
 from auditor.doc import Doc
 from schemas.report import AuditStatus, FindingClass
 
@@ -155,8 +156,16 @@ def test_documents_that_grow_are_read_in_bounded_pieces(make_world: MakeWorld, m
         return data
 
     monkeypatch.setattr(bounded._Pool, "_read", read)
+    compare, held = Contents.compare, []
+
+    def comparing(self: Contents, cases: Any) -> Any:
+        held.append(sum(len(str(case.doc.source)) for case in cases if case.doc))
+        return compare(self, cases)
+
+    monkeypatch.setattr(Contents, "compare", comparing)
     node = bounded._node
     monkeypatch.setattr(bounded, "_node", lambda _: node(1 << 20))
     report = world.audit(deep=True)
     assert (report.reason, found(report)) == ("", {"content": sorted([*ids(40, 410), "7"])})
+    assert max(held) < 1 << 20
     assert len(cut) > 2  # of the scan's pages, and of those looked at again
