@@ -52,6 +52,7 @@ class Group:
         targets: Callable[[], Mapping[str, Target]],
         claim: Callable[[Part], None],
     ) -> None:
+        self._settings = settings
         self._group = settings.sink_group
         self._where = settings.kafka.bootstrap_servers
         self._lease = lease
@@ -184,8 +185,12 @@ class Group:
             if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:  # noqa: SLF001
                 raise
         # Brokers that assign partitions themselves may give us one that was added before our client has heard of it.
-        self._consumer.list_topics(place.topic, timeout=_META_TIMEOUT_S)
-        return int(self._consumer.get_watermark_offsets(place, timeout=_META_TIMEOUT_S)[0])
+        # Its `list_topics` within this callback would make confluent-kafka abort the process in the next callback.
+        other = consumer(self._settings.kafka, self._group, group_id=self._group)
+        try:
+            return int(other.get_watermark_offsets(place, timeout=_META_TIMEOUT_S)[0])
+        finally:
+            other.close()
 
     def _part(self, target: Target, place: TopicPartition, start: Mark, *, began_ms: int, read_ms: int = 0) -> Part:
         return Part(
