@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ class Log:
     settled: Mapping[int, int] = field(default_factory=dict)
     lower: Mapping[int, int] = field(default_factory=dict)
     others: frozenset[int] = frozenset()
-    dead_letters: AbstractSet[int] = frozenset()
+    dead_letters: Container[int] = frozenset()
 
     def must(self) -> Op | None:
         """`last`, or the barrier of its own partition that removed it and that the sink is past."""

@@ -64,7 +64,7 @@ class Confirm:
         docs = self._realtime.get(ids)
         self._later.read_on()
         later = self._later.of(ids)
-        letters = self._letters.read_on()
+        self._letters.read_on()
         for suspect in chunk:
             last, pending = split(suspect.last, later.get(suspect.id, ()), self._settled.offsets)
             log = Log(
@@ -75,7 +75,7 @@ class Confirm:
                 settled=self._settled.offsets,
                 lower=self._lower,
                 others=self._others,
-                dead_letters=letters,
+                dead_letters=self._letters,
             )
             doc = docs.get(suspect.id)
             yield Case(suspect.id, judge(log, doc), doc)

@@ -24,7 +24,7 @@ class Excuses:
         """True if Elasticsearch refused an event that is newer than what the document shows."""
         self._letters.read_on()
         seen = doc.seq if doc is not None and doc.seq is not None else 0
-        return self._letters.newest.get(id_, 0) > seen
+        return self._letters.newest(id_) > seen
 
     def not_omitted(self, doc: Doc | None, differs: Sequence[Differs]) -> list[Differs]:
         """The fields without those that were too large for the event that the document shows."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.errors import FormatError
 from schemas.event import SEQ_HEADER
 from schemas.report import Seq
 from schemas.table import FORMAT, check_format
@@ -53,6 +54,25 @@ def letter(value: bytes) -> DeadLetter:
     """Read a value. Raises `FormatError` for a newer tidemark's."""
     check_format(orjson.loads(value), "dead letter")
     return DeadLetter.model_validate_json(value)
+
+
+class Place(NamedTuple):
+    """Which event a letter is about, and which alias's index refused it: all that an audit asks of it."""
+
+    topic: str
+    alias: str
+    seq: int
+    id: str
+
+
+def place_of(value: bytes) -> Place:
+    """The same of a value, which is not looked at any further. Raises `FormatError` for a newer tidemark's."""
+    found = orjson.loads(value)
+    check_format(found, "dead letter")
+    try:
+        return Place(found["topic"], found["index"], int(found["seq"]), found["id"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"not a dead letter: {type(error).__name__}: {error}") from None
 
 
 def dropped_seq(headers: Iterable[tuple[str, Any]] | None) -> int | None:
