@@ -1,9 +1,8 @@
-"""The record of a change that Elasticsearch refused: kept whole, with the reason; and which of them stand."""
+"""The record of a change that Elasticsearch refused: kept whole, with the reason."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import orjson
@@ -78,37 +77,3 @@ def place_of(value: bytes) -> Place:
 def dropped_seq(headers: Iterable[tuple[str, Any]] | None) -> int | None:
     """Up to which seq a null value drops the letters of its key; None for one without the header: all of them."""
     return next((int(value) for name, value in headers or () if name == SEQ_HEADER), None)
-
-
-class Standing:
-    """Which letters stand: the newest of a key, unless it was dropped.
-
-    A letter can be written while an older one of its key is being dropped, so a drop names the seq that it means.
-    """
-
-    def __init__(self) -> None:
-        self._found: dict[bytes, tuple[int, int]] = {}  # a key's digest -> number and seq
-
-    def wrote(self, key: bytes, number: int, seq: int) -> None:
-        """A letter; `number` is its offset in the dead-letter topic."""
-        name = _digest(key)
-        if seq >= self._found.get(name, (0, -1))[1]:
-            self._found[name] = (number, seq)
-
-    def dropped(self, key: bytes, seq: int | None) -> None:
-        name = _digest(key)
-        if name in self._found and (seq is None or self._found[name][1] <= seq):
-            del self._found[name]
-
-    def seq(self, key: bytes) -> int:
-        """Of the letter of a key that stands; -1 if none does."""
-        return self._found.get(_digest(key), (0, -1))[1]
-
-    @property
-    def numbers(self) -> set[int]:
-        return {number for number, _ in self._found.values()}
-
-
-def _digest(key: bytes) -> bytes:
-    # Keys can be long, and there can be many.
-    return blake2b(key, digest_size=16).digest()

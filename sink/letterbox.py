@@ -13,10 +13,11 @@ from confluent_kafka import KafkaError, Message, Producer
 from ops.control import ControlReader
 from ops.kafka import producer, translate
 from ops.settings import Settings
-from schemas.deadletter import DeadLetter, Standing, dropped_seq, letter
+from schemas.deadletter import DeadLetter, dropped_seq, letter, place_of
 from schemas.errors import UnreachableError, UsageError
 from schemas.event import SEQ_HEADER
 from schemas.names import deadletter_topic
+from sink.standing import Standing
 
 _SILENCE_S = 60
 _FLUSH_S = 30
@@ -85,17 +86,19 @@ class Letterbox:
     def _standing(self, wanted: Callable[[Numbered], bool]) -> Iterator[Numbered]:
         for _ in self._read_on():
             pass
-        numbers = self._found.numbers
-        if not numbers:
+        numbers = self._found.numbers()
+        due = next(numbers, None)
+        if due is None:
             return
-        last = max(numbers)
         with ControlReader(self._settings.kafka, self._client_id, self._topic) as reader:
             for message in reader.to_end(timeout_s=math.inf, silence_s=_SILENCE_S):
                 number, value = message.offset() or 0, message.value()
-                if number in numbers and value is not None and wanted(found := Numbered(number, letter(value))):
-                    yield found
-                if number >= last:
+                while due is not None and due < number:  # compacted away meanwhile
+                    due = next(numbers, None)
+                if due is None:
                     return
+                if number == due and value is not None and wanted(found := Numbered(number, letter(value))):
+                    yield found
 
     def _read_on(self) -> Iterator[tuple[bytes, int, bytes, int]]:
         """To the topic's end, keeping what stands. Yields the letters: key, number, value, seq."""
@@ -104,7 +107,7 @@ class Letterbox:
             if value is None:
                 self._found.dropped(key, dropped_seq(cast("list[tuple[str, bytes]] | None", message.headers())))
             else:
-                seq = letter(value).seq
+                seq = place_of(value).seq
                 self._found.wrote(key, number, seq)
                 yield key, number, value, seq
 
@@ -159,3 +162,4 @@ class Letterbox:
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
+        self._found.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from itertools import islice
 
 from confluent_kafka import KafkaException, TopicPartition
 
@@ -14,6 +15,7 @@ from ops.elastic import raw
 from ops.kafka import admin, consumer, topic_ids, translate
 from ops.settings import Settings
 from ops.shapes import Shapes
+from schemas.errors import UsageError
 from schemas.table import Table
 from sink.case import Case, Ending
 from sink.index import Indices
@@ -23,6 +25,7 @@ from sink.part import Part
 from sink.replay_part import Desk, PartReplay
 
 _TIMEOUT_S = 15
+_MOST = 100_000  # letters, at 1 to 2 KB each
 
 
 def replay(settings: Settings, client_id: str, wanted: Wanted, *, apply: bool) -> list[Case]:
@@ -33,7 +36,12 @@ def replay(settings: Settings, client_id: str, wanted: Wanted, *, apply: bool) -
     """
     with ExitStack() as stack:
         letterbox = stack.enter_context(Letterbox(settings, client_id))
-        cases = [Case(found) for found in letterbox.standing(wanted)]
+        cases = [Case(found) for found in islice(letterbox.standing(wanted), _MOST + 1)]
+        if len(cases) > _MOST:
+            raise UsageError(
+                f"more than {_MOST:,} letters at once: they would not fit into memory",
+                hint="Choose fewer with --table, --reason, --since and --until: `deadletter list` has the times.",
+            )
         if missing := wanted.numbers - {case.number for case in cases}:
             raise no_such(missing)
         where = ", ".join(settings.elasticsearch.urls)

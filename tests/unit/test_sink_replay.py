@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any
@@ -15,16 +15,18 @@ from rich.console import Console
 from fake_elastic import FakeCluster
 from ops.settings import Settings
 from schemas.condition import Condition
-from schemas.deadletter import DeadLetter, Standing
-from schemas.errors import UnreachableError
+from schemas.deadletter import DeadLetter
+from schemas.errors import UnreachableError, UsageError
 from schemas.event import SEQ_HEADER
 from schemas.key import BARRIER_KEY
 from schemas.shape import PLAIN, Rules, Shape
+from sink import replay as replay_module
 from sink.case import Case, Ending
 from sink.index import Index
 from sink.letter_view import show_json, show_list
 from sink.letterbox import Numbered, Wanted
 from sink.replay_part import PartReplay
+from sink.standing import Standing
 from sink_kit import BASE, part_of, raw_key
 
 INDEX = Index(alias="shop.shop.orders", name="shop.shop.orders.000001", version=1)
@@ -271,18 +273,40 @@ def test_refused_again_newer_there_too_large_and_a_version_not_followed() -> Non
 
 
 def test_the_newest_letter_of_a_key_stands_until_it_is_dropped() -> None:
-    found = Standing()
-    found.wrote(b"a", 0, 10)
-    found.wrote(b"b", 1, 11)
-    found.wrote(b"a", 2, 12)
-    assert found.numbers == {1, 2}
-    found.dropped(b"a", 10)  # meant the older one
-    assert found.numbers == {1, 2}
-    found.dropped(b"a", 12)
-    found.dropped(b"b", None)
-    assert not found.numbers
-    found.wrote(b"a", 5, 13)
-    assert found.numbers == {5}
+    with closing(Standing()) as found:
+        found.wrote(b"a", 0, 10)
+        found.wrote(b"b", 1, 11)
+        found.wrote(b"a", 2, 12)
+        assert list(found.numbers()) == [1, 2]
+        found.dropped(b"a", 10)  # meant the older one
+        assert list(found.numbers()) == [1, 2]
+        assert (found.seq(b"a"), found.seq(b"c")) == (12, -1)
+        found.dropped(b"a", 12)
+        found.dropped(b"b", None)
+        assert not list(found.numbers())
+        found.wrote(b"a", 5, 13)
+        assert list(found.numbers()) == [5]
+        found.wrote(b"a", 6, 9)  # older
+        assert list(found.numbers()) == [5]
+
+
+def test_what_is_dropped_or_written_while_letters_are_told() -> None:
+    with closing(Standing()) as found:
+        for number in range(2500):
+            found.wrote(b"%d" % number, number, number)
+        told = found.numbers()
+        begin = [next(told) for _ in range(10)]
+        found.dropped(b"2000", None)
+        found.wrote(b"new", 9000, 9000)
+        assert [*begin, *told] == [number for number in range(2500) if number != 2000]
+
+
+def test_more_letters_than_memory_may_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    box: Any = nullcontext(SimpleNamespace(standing=lambda _wanted: (Numbered(n, letter(n, "k")) for n in range(4))))
+    monkeypatch.setattr(replay_module, "Letterbox", lambda *_: box)
+    monkeypatch.setattr(replay_module, "_MOST", 3)
+    with pytest.raises(UsageError, match="more than 3 letters"):
+        replay_module.replay(Settings.model_validate({"source": {"name": "shop"}}), "x", Wanted(), apply=False)
 
 
 def test_which_letters_are_wanted() -> None:

@@ -9,7 +9,7 @@ from ops.settings import Settings
 from schemas import names
 from schemas.deadletter import DeadLetter
 from schemas.report import FindingClass, TableReport
-from sink.letterbox import Letterbox
+from sink.letterbox import Letterbox, Numbered
 
 _BATCH = 1000
 
@@ -49,10 +49,14 @@ class Refusals:
         refused = report.counts.get(FindingClass.DEAD_LETTERED, 0)
         if not refused:
             return 0
+        listed = {one.expected.seq for one in report.findings if one.expected is not None}
+
+        def known(one: Numbered) -> bool:
+            return one.letter.topic == self._topic and one.letter.seq in listed
+
         with self._letterbox() as letterbox:
-            before = {found.letter.seq for found in letterbox.standing(lambda one: one.letter.topic == self._topic)}
-        listed = [one.expected.seq for one in report.findings if one.expected is not None]
-        return refused - sum(seq in before for seq in listed)
+            before = {found.letter.seq for found in letterbox.standing(known)}
+        return refused - len(before)
 
     def why(self) -> str:
         """What was said of the first of them."""
