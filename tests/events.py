@@ -31,6 +31,7 @@ class Source:
     seq: int = 1 << 50
     tables: dict[str, Table] = field(default_factory=dict)
     produced: int = 0  # records of tables
+    age_s: int = 0  # so long ago is when Kafka says that records were published
 
     def __post_init__(self) -> None:
         config = {"bootstrap.servers": self.bootstrap_servers}
@@ -136,9 +137,12 @@ class Source:
     def produce(
         self, topic_name: str, partition: int, key: bytes, value: bytes | None, headers: list[Any] | None = None
     ) -> None:
+        when_ms = int((time.time() - self.age_s) * 1000)
         while True:
             try:
-                self.producer.produce(topic_name, value, key=key, partition=partition, headers=headers or [])
+                self.producer.produce(
+                    topic_name, value, key=key, partition=partition, headers=headers or [], timestamp=when_ms
+                )
             except BufferError:
                 self.producer.poll(0.1)
             else:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 
-def get(listen: str, path: str, timeout_s: float = 1) -> tuple[int, str]:
+def get(listen: str, path: str, timeout_s: float = 30) -> tuple[int, str]:
     """Status and body; (0, why) if nobody answers in time."""
     connection = http.client.HTTPConnection(listen, timeout=timeout_s)
     try:

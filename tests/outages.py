@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -111,7 +112,8 @@ class World:
             sql = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
             until(self.running(lambda: cursor.execute(sql) > 0), "a dump")
             for (number,) in cursor.fetchall():
-                cursor.execute(f"KILL {number}")
+                with suppress(pymysql.err.OperationalError):  # it has ended by itself
+                    cursor.execute(f"KILL {number}")
 
     def published(self) -> list[int]:
         return [event["after"]["id"] for event in committed_values(self.brokers, self.topic)]

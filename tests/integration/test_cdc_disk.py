@@ -44,7 +44,7 @@ class Place:
                 "name": self.name, "port": self.server.port, "user": root.user, "password": root.password, "tls": "off",
             },
             "kafka": {"bootstrap_servers": self._kafka.bootstrap_servers},
-            "cdc": {"tables": [f"{self.name}.*"], "heartbeat_s": 1, "linger_s": 0.01},
+            "cdc": {"tables": [f"{self.name}.*"], "heartbeat_s": 10, "linger_s": 0.01},
             "service": {"cdc_listen": self.listen},
         }  # fmt: skip
         return Cdc(Settings.model_validate(tree), self._log)
@@ -183,7 +183,8 @@ def waiting(place: Place, running: Cdc, writer: Writer) -> None:
     assert running.process.poll() is None
     said = health_probe.details(place.listen)
     assert said["sessions"] == 1
-    assert health_probe.is_ready(place.listen)  # the stream flows: nothing that was committed is behind
+    # The stream flows: nothing that was committed is behind.
+    until(lambda: health_probe.is_ready(place.listen), "ready")
 
 
 def test_the_disk_of_the_binlog_is_full(make_place: Callable[..., Place], small_disk: Path) -> None:
@@ -261,7 +262,7 @@ def test_the_disk_is_slow(make_place: Callable[..., Place]) -> None:
             for number in range(4):
                 place.insert(number)
                 place.await_published(running, list(range(number + 1)))
-                assert health_probe.is_ready(place.listen)
+                until(lambda: health_probe.is_ready(place.listen), "ready")
         place.await_published(running, place.committed())
         assert health_probe.details(place.listen)["sessions"] == 1
         assert running.stop() == 0

@@ -62,7 +62,7 @@ def test_mysql_is_paused(world: World) -> None:
 
 @on_native
 def test_the_dump_is_killed_again_and_again(make_outage: Callable[..., World], engine: str) -> None:
-    world = make_outage(cdc={"engine": engine})
+    world = make_outage(cdc={"engine": engine, "heartbeat_s": 10}, kafka={"transaction_timeout_s": 60})
     with world.load:
         for _ in range(4):
             world.flows()  # progress between two of them
@@ -70,7 +70,7 @@ def test_the_dump_is_killed_again_and_again(make_outage: Callable[..., World], e
             world.kill_dumps()
             time.sleep(max(0.0, began + 1 - time.monotonic()))  # the fault is one a second
         world.verify()
-    assert world.process.said.count("interrupted, starting over") == 4, world.process.said
+    assert world.process.said.count("interrupted, starting over") >= 4, world.process.said
 
 
 def test_it_ends_in_time_while_kafka_is_silent(world: World) -> None:

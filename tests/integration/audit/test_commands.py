@@ -145,12 +145,12 @@ def test_as_a_service(cli: Cli, tmp_path: Path) -> None:
             assert process.poll() is None, (tmp_path / "err").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60) as answer:
             assert answer.status == 200
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             assert b'tidemark_audit_keys_checked_total{table="shop.things"}' in answer.read()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait(10)

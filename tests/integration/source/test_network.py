@@ -107,7 +107,7 @@ def test_slices_of_a_few_bytes(filled: SourceReader, proxy: FaultProxy) -> None:
 
 @pytest.mark.parametrize("direction", ["down", "both"])
 def test_a_silent_server_is_told_in_time(filled: SourceReader, proxy: FaultProxy, direction: str) -> None:
-    source = filled.source(**through(filled, proxy, read_timeout_s=0.5))
+    source = filled.source(**through(filled, proxy, read_timeout_s=2.0))
     with closing_in_time(source):
         batches = source.batches(filled.start)
         while not reached(next(batches).position, filled.here(), by_file=False):
@@ -117,7 +117,7 @@ def test_a_silent_server_is_told_in_time(filled: SourceReader, proxy: FaultProxy
         began = time.monotonic()
         with pytest.raises(UnreachableError):
             list(batches)
-    assert 0.4 < time.monotonic() - began < 5
+    assert 1.9 < time.monotonic() - began < 30
 
 
 def test_a_silent_server_while_connecting(filled: SourceReader, proxy: FaultProxy) -> None:
