@@ -16,11 +16,16 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """`name` is the index itself. `ours`: it carries tidemark's `_meta`, so it may be written to."""
+    """`name` is the index itself. `ours`: it carries tidemark's `_meta`, so it may be written to.
+
+    `uuid`: another one if an index of the same name is made; `shards`: how many primary ones it has.
+    """
 
     alias: str
     name: str
     ours: bool
+    uuid: str = ""
+    shards: int = 0
 
 
 def find(requests: Requests, client: Elasticsearch, alias: str) -> Index | None:
@@ -40,7 +45,14 @@ def find(requests: Requests, client: Elasticsearch, alias: str) -> Index | None:
     [(name, about)] = found.items()
     mappings = about["mappings"]
     _check_mapping(mappings, name)
-    return Index(alias=alias, name=name, ours="tidemark" in mappings.get("_meta", {}))
+    settings = about["settings"]["index"]
+    return Index(
+        alias=alias,
+        name=name,
+        ours="tidemark" in mappings.get("_meta", {}),
+        uuid=settings["uuid"],
+        shards=int(settings["number_of_shards"]),
+    )
 
 
 def _check_mapping(mappings: dict[str, Any], name: str) -> None:
@@ -65,6 +77,8 @@ def must_still_be(requests: Requests, client: Elasticsearch, alias: str, index: 
             f"alias {alias} led to {before_name} when the audit began, and leads to {now_name} now",
             hint="Run the audit again.",
         )
+    if index and now and index.uuid != now.uuid:
+        raise InconclusiveError(f"index {now.name} was made anew during the audit", hint="Run the audit again.")
 
 
 def must_be_ours(index: Index) -> None:

@@ -86,6 +86,8 @@ def _check(parts: Sequence[TableReport]) -> None:
     # One that did not get as far as the topic, or the index, does not know it.
     _same("topic's id", (part.topic_id for part in parts if part.topic_id), where)
     _same("index", (part.index for part in parts if part.index), where)
+    _same("index's life", (part.index_id for part in parts if part.index_id), where)
+    _same("filter, transform or fields", (part.rules or "the rows" for part in parts), where)
     _same("number of partitions", (part.partitions for part in parts if part.partitions), where)
     _same("beginning", (part.since or "all that is retained" for part in parts), where)
     _same("depth", ("deep" if part.deep else "not deep" for part in parts), where)

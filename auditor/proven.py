@@ -1,13 +1,14 @@
 """Up to which offsets each table's index is proven: what an audit since the last clean one begins at.
 
 Kept beside the reports. An audit counts if it was clean and began no later than where the ones before it had ended.
+A plain one says nothing of versions and fields: a deep one begins where the last clean deep one ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,12 +17,20 @@ from schemas.errors import UsageError
 from schemas.report import Against, AuditReport, AuditStatus, TableReport
 
 
-def read(name: str, table: str, topic_id: str | None, index: str) -> dict[int, int]:
-    """Partition -> offset. Partitions that nothing is proven of are absent; all are, of another topic or index."""
+class Grounds(NamedTuple):
+    """What a proof is about: a topic, one life of an index, the rules of its documents. It says nothing of others."""
+
+    topic_id: str
+    index_id: str
+    rules: str
+
+
+def read(name: str, table: str, grounds: Grounds, *, deep: bool) -> dict[int, int]:
+    """Partition -> offset. Partitions that nothing is proven of are absent; all are, on other grounds."""
     known = _read(_place(name)).get(table, {})
-    if (known.get("topic_id"), known.get("index")) != (topic_id, index):
+    if not (grounds.topic_id and grounds.index_id) or known.get("grounds") != list(grounds):
         return {}
-    return {int(partition): int(offset) for partition, offset in known.get("ends", {}).items()}
+    return {int(partition): int(offset) for partition, offset in known[_depth(deep=deep)].items()}
 
 
 def note(report: AuditReport) -> None:
@@ -31,11 +40,23 @@ def note(report: AuditReport) -> None:
     place = _place(report.name)
     known = _read(place)
     for table in report.tables:
-        if table.status is AuditStatus.CLEAN and table.windows:
-            before = read(report.name, table.table, table.topic_id, table.index)
-            ends = before | _ends(table, before)
-            known[table.table] = {"topic_id": table.topic_id, "index": table.index, "ends": ends}
+        if table.status is AuditStatus.CLEAN and table.windows and table.index_id:
+            grounds = Grounds(table.topic_id, table.index_id, table.rules)
+            known[table.table] = {"grounds": list(grounds), **_proven(report.name, table, grounds)}
     shelf.write(place, orjson.dumps(known, option=orjson.OPT_NON_STR_KEYS))
+
+
+def _proven(name: str, table: TableReport, grounds: Grounds) -> dict[str, dict[int, int]]:
+    """Depth -> ends; a deep audit proves what a plain one does, too."""
+    made = {}
+    for deep in (False, True):
+        before = read(name, table.table, grounds, deep=deep)
+        made[_depth(deep=deep)] = before | _ends(table, before) if table.deep or not deep else before
+    return made
+
+
+def _depth(*, deep: bool) -> str:
+    return "deep" if deep else "plain"
 
 
 def _ends(table: TableReport, before: Mapping[int, int]) -> dict[int, int]:

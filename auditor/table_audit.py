@@ -20,6 +20,7 @@ from auditor.deep import Deep
 from auditor.elastic_side import ElasticSide
 from auditor.expected import Expected
 from auditor.hunt import Hunt
+from auditor.incarnation import incarnation
 from auditor.kept import Kept
 from auditor.later import Later
 from auditor.realtime import Realtime
@@ -71,6 +72,7 @@ class TableAudit:
         self._subject = subject
         self._requests = Requests(context)
         self._index: index.Index | None = None
+        self._index_id = ""
         self._windows = Windows(parts=(), count=0)
         self._expected: Expected | None = None
         self._counts: Counter[FindingClass] = Counter()
@@ -112,6 +114,8 @@ class TableAudit:
     def _prove(self, stack: ExitStack) -> None:
         subject, context = self._subject, self._context
         self._index = index.find(self._requests, self._client, subject.alias)
+        if self._index is not None:
+            self._index_id = incarnation(self._requests, self._client, self._index)
         topic = stack.enter_context(Topic(context, subject.topic, subject.shape))
         self._windows = windows(topic, context.partitions, self._begin(topic))
         if subject.topic_id is None or not self._windows.count:
@@ -159,8 +163,10 @@ class TableAudit:
             return since.offsets
         if not since.clean:
             return topic.at(since.ts_ms)
-        index_name = self._index.name if self._index else ""
-        begin = proven.read(self._context.settings.source.name, subject.table, subject.topic_id, index_name)
+        begin: Mapping[int, int] = {}
+        if not subject.shape.rules.transform:  # its code may have changed, which no state tells
+            grounds = proven.Grounds(subject.topic_id or "", self._index_id, subject.shape.rules.mark)
+            begin = proven.read(self._context.settings.source.name, subject.table, grounds, deep=self._context.deep)
         self._since = since.text if begin else ""
         return begin
 
@@ -304,6 +310,8 @@ class TableAudit:
             topic_id=subject.topic_id or "",
             alias=subject.alias,
             index=self._index.name if self._index else "",
+            index_id=self._index_id,
+            rules=subject.shape.rules.mark,
             status=AuditStatus.FINDINGS if red else gray,
             reason=self._reason,
             partitions=self._windows.count,

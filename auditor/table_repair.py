@@ -15,6 +15,7 @@ from auditor.confirm import DEEP_CHUNK, Confirm
 from auditor.contents import Contents
 from auditor.dead_letters import DeadLetters
 from auditor.events import Event, events
+from auditor.incarnation import incarnation
 from auditor.later import Later
 from auditor.op import Op
 from auditor.outcome import mended, planned
@@ -74,6 +75,11 @@ class TableRepair:
                 hint=_RERUN,
             )
         index.must_be_ours(found)
+        before, now = self._report.index_id, incarnation(self._requests, self._client, found)
+        if before and now and before != now:
+            raise ReportOutdatedError(
+                f"index {found.name} was made anew or restored since the report", where=self._report.table, hint=_RERUN
+            )
         if self._subject.topic_id != self._report.topic_id:
             raise ReportOutdatedError(
                 f"topic {self._subject.topic} was made anew since the report", where=self._report.table, hint=_RERUN

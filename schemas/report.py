@@ -127,6 +127,8 @@ class TableReport(_Model):
     `unsettled`: further keys, which were being written and were judged one by one; `lagging`: suspects that an event
     explains which the sink has not settled yet; `counts` covers every finding, `findings` names them up to a limit and
     then says so in `findings_cut`.
+    `index_id`: tells the index from others that had its name, or its name before a restore; empty if that could not be
+    told. `rules`: tells what `[sink.tables]` made of a row, empty for all of it.
     `partitions`: how many the topic has; `windows` are those that were audited. `deep`: whether every document was
     read, its `_version` and its fields.
     """
@@ -136,6 +138,8 @@ class TableReport(_Model):
     topic_id: str
     alias: str
     index: str
+    index_id: str = ""
+    rules: str = ""
     status: AuditStatus
     reason: str = ""
     deep: bool = False

@@ -89,6 +89,8 @@ def windows(*ends: tuple[int, int]) -> list[TableReport]:
         ([report(one) for one in windows((150, 200), (0, 100))], "leave a gap in partition 0"),
         ([part(0, 1), part(2, 3, topic_id="another")], "topic's id: another, i"),
         ([part(0, 1), part(2, 3, index="another")], "index: another, x.s.t.000001"),
+        ([part(0, 1, index_id="1"), part(2, 3, index_id="2")], "index's life: 1, 2"),
+        ([part(0, 1, rules="1"), part(2, 3)], "filter, transform or fields: 1, the rows"),
         ([part(0, 1), part(2, 3, of=6)], "number of partitions: 4, 6"),
         ([part(0, 1), part(2, 3, deep=True)], "depth: deep, not deep"),
         ([part(0, 1), report(table(parts=(2, 3), of=4), name="y")], "pipeline: x, y"),

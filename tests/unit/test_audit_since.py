@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,20 +35,21 @@ def test_ids_sort_as_the_audits_began() -> None:
     assert {len(id_) for id_ in ids} == {22}
 
 
-def report(low: int, high: int, *, asked: str = "", status: AuditStatus = AuditStatus.CLEAN, index: str = "i1",
-           partition: int = 0) -> AuditReport:  # fmt: skip
+def report(low: int, high: int, *, asked: str = "", status: AuditStatus = AuditStatus.CLEAN, index_id: str = "i1",
+           partition: int = 0, **more: Any) -> AuditReport:  # fmt: skip
     window = Window(partition=partition, low=low, high=high, keys=1, deleted=0)
     table = TableReport(
-        table="a.b", topic="t", topic_id="T", alias="i", index=index, status=status, windows=[window], since=asked
-    )
+        table="a.b", topic="t", topic_id="T", alias="i", index="i.1", index_id=index_id, status=status,
+        windows=[window], since=asked, **more,
+    )  # fmt: skip
     return AuditReport(id="x", name="shop", status=status, started=NOW, finished=NOW, tables=[table])
 
 
 def test_only_a_chain_of_clean_audits_proves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
-    def ends() -> dict[int, int]:
-        return proven.read("shop", "a.b", "T", "i1")
+    def ends(topic_id: str = "T", index_id: str = "i1", rules: str = "", *, deep: bool = False) -> dict[int, int]:
+        return proven.read("shop", "a.b", proven.Grounds(topic_id, index_id, rules), deep=deep)
 
     assert ends() == {}
     proven.note(report(500, 900, asked="2h"))
@@ -62,10 +64,31 @@ def test_only_a_chain_of_clean_audits_proves(tmp_path: Path, monkeypatch: pytest
     assert ends() == {0: 200}
     proven.note(report(0, 50, partition=1))
     assert ends() == {0: 200, 1: 50}
-    assert proven.read("shop", "a.b", "U", "i1") == proven.read("shop", "a.b", "T", "i2") == {}
-    proven.note(report(0, 30, index="i2"))
+    assert ends("U") == ends(index_id="i2") == ends(rules="a filter") == {}
+    proven.note(report(0, 500, index_id=""))  # which index it was is not known
+    assert (ends(), ends(index_id="")) == ({0: 200, 1: 50}, {})
+    proven.note(report(0, 30, index_id="i2"))
     assert ends() == {}
-    assert proven.read("shop", "a.b", "T", "i2") == {0: 30}
+    assert ends(index_id="i2") == {0: 30}
+    proven.note(report(0, 40, index_id="i2", rules="a filter"))
+    assert (ends(index_id="i2"), ends(index_id="i2", rules="a filter")) == ({}, {0: 40})
+
+
+def test_a_plain_audit_proves_nothing_of_what_only_a_deep_one_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def ends() -> list[dict[int, int]]:
+        return [proven.read("shop", "a.b", proven.Grounds("T", "i1", ""), deep=deep) for deep in (False, True)]
+
+    proven.note(report(0, 100))
+    assert ends() == [{0: 100}, {}]
+    proven.note(report(0, 150, deep=True))
+    proven.note(report(150, 300, asked="clean"))
+    assert ends() == [{0: 300}, {0: 150}]
+    proven.note(report(150, 400, asked="clean", deep=True))
+    assert ends() == [{0: 400}, {0: 400}]
 
 
 def test_the_report_says_how_much_was_audited() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,8 @@ from auditor.repair import repair
 from auditor.round import Round
 from auditor.run_context import Context
 from auditor.since import since
+from ops.settings import SinkTableSettings
+from schemas.errors import ReportOutdatedError
 from schemas.report import AuditReport, AuditStatus
 
 pytestmark = pytest.mark.stack
@@ -65,6 +68,62 @@ def test_since_the_last_clean_one(make_world: MakeWorld) -> None:
     assert (second.tables[0].cost.events, second.tables[0].keys) == (1, 1)
     proven.note(second)
     assert found(run(world, "clean")) == {"stale": ["1"]}  # it was not clean, so its end counts for nothing
+
+
+def test_a_plain_audit_proves_nothing_for_a_deep_one(make_world: MakeWorld) -> None:
+    world = make_world()
+    rows = world.put(*ids(30))
+    world.sync()
+    context = Context(settings=world.settings, since=since("clean"), deep=True)
+    world.es.index(index=world.index, id="7", version=rows[7].seq, version_type="external_gte",
+                   document={**rows[7].source(world.topic_id), "text": "another"})  # fmt: skip
+    proven.note(run(world, "clean"))
+    world.put("1", text="again")
+    world.sync()
+    assert run(world, "clean").tables[0].since == "clean"
+    wrong = audit(context)
+    assert (found(wrong), wrong.tables[0].since) == ({"content": ["7"]}, "")
+    assert repair(replace(context, since=None), wrong, apply=True).repaired == 1
+    proven.note(audit(context))
+    world.put("2", text="again")
+    world.sync()
+    right = audit(context)
+    assert (right.status, right.tables[0].since, right.tables[0].keys) == (AuditStatus.CLEAN, "clean", 1)
+    proven.note(right)
+    assert run(world, "0:0").tables[0].cost.events > 1
+    assert run(world, "clean").tables[0].cost.events == 0  # what a deep one has proven is proven
+
+
+def made_anew(world: World, *, without: str) -> None:
+    """As somebody does it from a copy that is older."""
+    world.es.indices.delete(index=world.index)
+    world.make_index()
+    world._bulk([row for row in world.rows if row.text != without])
+
+
+@pytest.mark.parametrize("changed", ["index", "rules"])
+def test_what_another_index_had_proves_nothing(make_world: MakeWorld, changed: str) -> None:
+    world = make_world()
+    world.put(*ids(20))
+    world.sync()
+    proven.note(run(world, "clean"))
+    world.put("21")
+    world.sync()
+    before = run(world, "clean")
+    assert (before.status, before.tables[0].keys) == (AuditStatus.CLEAN, 1)
+    if changed == "index":
+        made_anew(world, without="7")
+        wanted = {"missing": ["7"]}
+    else:
+        special = SinkTableSettings.model_validate({"filter": [{"column": "id", "op": "!=", "value": "7"}]})
+        world.settings.sink.tables[world.table.full_name] = special
+        wanted = {"orphan": ["7"]}
+    report = run(world, "clean")
+    assert (found(report), report.tables[0].since) == (wanted, "")
+    if changed == "index":
+        made_anew(world, without="8")
+        with pytest.raises(ReportOutdatedError, match="made anew"):
+            repair(Context(settings=world.settings), report, apply=True)
 
 
 def test_a_barrier_speaks_of_documents_from_before_the_window(make_world: MakeWorld) -> None:
