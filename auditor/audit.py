@@ -92,14 +92,17 @@ def alias_of(settings: Settings, table: Table) -> str:
 
 
 def _choose(latest: Mapping[str, Table], wanted: Sequence[str]) -> list[Table]:
+    chosen: set[str] = set()
     for pattern in wanted:
-        if not fnmatch.filter(latest, pattern):
+        # A name may hold what has a meaning in patterns: `shop.a[1]`.
+        named = [pattern] if pattern in latest else fnmatch.filter(latest, pattern)
+        if not named:
             raise UsageError(
                 f"`{pattern}` is no captured table",
                 hint=f"Captured: {', '.join(sorted(latest)) or 'none yet'}.",
             )
-    chosen = [name for name in sorted(latest) if not wanted or any(fnmatch.fnmatchcase(name, p) for p in wanted)]
-    return [latest[name] for name in chosen]
+        chosen.update(named)
+    return [latest[name] for name in sorted(chosen if wanted else latest)]
 
 
 def _reach(context: Context, client: Elasticsearch, subjects: Sequence[Subject]) -> None:

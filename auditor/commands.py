@@ -103,14 +103,16 @@ def repair(
     apply: Annotated[bool, typer.Option("--apply", help="Write; without it this is a dry run.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Mend what an audit found: index events again, delete orphans. Exit code 4 if something is left, 8 unproven."""
+    """Mend what an audit found: index events again, delete orphans.
+
+    Exit code 4 if something is left, or would be written in a dry run; 8 if the audit could not prove a table.
+    """
     settings = load(config).settings
     context = _context(settings)
     with locked(settings.source.name), interruptible(context.stop):
         done = repair_report(context, report_command.find(context, report), apply=apply)
     printing.repair(done, as_json=as_json)
-    if apply:
-        printing.leave(done.status)
+    printing.leave(done.status)
 
 
 def _context(settings: Settings) -> Context:

@@ -1,4 +1,4 @@
-"""One audit or repair of a pipeline at a time on this machine."""
+"""One audit or repair of a pipeline at a time, of all that keep their reports in the same folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ def locked(name: str) -> Iterator[None]:
     try:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise ConfigError(f"the lock cannot be taken: {error.strerror}", where=str(place)) from None
+        raise ConfigError(
+            f"the lock cannot be taken: {error.strerror}",
+            where=str(place),
+            hint="Run audits and repairs as the user whose folder it is, or set XDG_STATE_HOME.",
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -99,7 +100,8 @@ def _wrong(table: TableReport) -> int:
 def _repairs(context: Context, report: AuditReport, *, apply: bool) -> list[Repair]:
     made = [_left(finding) for finding in report.findings(*_WHY_LEFT)]
     tables = [table for table in report.tables if _repairable(table)]
-    subjects = {subject.table: subject for subject in find_subjects(context, [table.table for table in tables])}
+    named = [glob.escape(table.table) for table in tables]  # these, and none that a pattern would find as well
+    subjects = {subject.table: subject for subject in find_subjects(context, named)}
     client = bounded.client(context)
     try:
         for table in tables:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import duckdb
 
 from auditor.arrow import Batch
+from auditor.spill import Spill
 from schemas.errors import InconclusiveError
 
 # As schemas.key.document_id, on UTF-8; ';' comes after ':'.
@@ -24,15 +23,14 @@ class Store:
     """One database in a temporary folder, gone when closed. Keys and ids are BLOBs: their order is bytewise."""
 
     def __init__(self, memory_bytes: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="tidemark-audit-")
-        place = Path(self._folder.name)
+        self._spill = Spill()
         self.memory_bytes = memory_bytes
         self._connection = duckdb.connect(
             ":memory:",  # tables are spilled like everything else, and no log is written of what nobody will recover
             config={
                 "memory_limit": f"{max(1, memory_bytes >> 20)}MiB",
                 "threads": 2,
-                "temp_directory": str(place / "spill"),
+                "temp_directory": str(self._spill.place / "spill"),
             },
         )
         self._connection.execute("SET enable_progress_bar = false")  # it would stand on stdout, amidst the report
@@ -45,7 +43,7 @@ class Store:
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
             raise InconclusiveError(
                 f"the keys cannot be sorted: {str(error).splitlines()[0]}",
-                where=self._folder.name,
+                where=str(self._spill.place),
                 hint="Raise [audit] memory, or give TMPDIR more room.",
             ) from error
         return found
@@ -59,7 +57,7 @@ class Store:
 
     def close(self) -> None:
         self._connection.close()
-        self._folder.cleanup()
+        self._spill.close()
 
     def __enter__(self) -> Self:
         return self

@@ -60,7 +60,7 @@ def test_the_way_from_harm_to_clean(cli: Cli, tmp_path: Path) -> None:
     assert "2 missing" in text
     assert "tidemark audit repair" in text
     code, out = cli("repair", "--json")
-    assert (code, RepairReport.model_validate_json(out).applied) == (0, False)
+    assert (code, RepairReport.model_validate_json(out).applied) == (4, False)
     code, out = cli("repair", "--apply", "--json", "--report", str(copy))
     assert (code, json.loads(out)["repaired"]) == (0, 2)
     assert cli("run")[0] == 0

@@ -36,9 +36,9 @@ def harm(world: World) -> None:
 
 
 def test_each_class_is_mended_and_later_events_win(make_world: MakeWorld) -> None:
-    world = make_world(audit={"max_repair_share": 1.0})
+    world = make_world(table="a[1]", audit={"max_repair_share": 1.0})  # a pattern that does not match itself
     harm(world)
-    report = world.audit()
+    report = world.audit("shop.a[1]")
     assert found(report) == {"missing": ["1", "2"], "stale": ["3", "4"], "orphan": ["5"]}
     planned = mend(world, report, apply=False)
     assert (planned.repaired, planned.counts) == (0, {RepairOutcome.PLANNED: 5})
