@@ -8,6 +8,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import CR, ER
 
+from ops import mysql_tls
 from ops.settings import SourceSettings, existing
 from schemas.errors import RefusedError, TidemarkError, UnreachableError
 
@@ -30,8 +31,7 @@ def connect_args(settings: SourceSettings) -> dict[str, Any]:
     else:
         args |= {"host": settings.host, "port": settings.port}
     if settings.verify_tls:
-        args["ssl"] = ssl.create_default_context(cafile=existing(settings.ca_file) if settings.ca_file else None)
-        args["ssl"].minimum_version = ssl.TLSVersion.TLSv1_2
+        args["ssl"] = mysql_tls.context(existing(settings.ca_file) if settings.ca_file else None)
     return args
 
 
@@ -54,10 +54,8 @@ def translate(error: Exception, where: str) -> TidemarkError:
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = error.args[-1] if error.args else str(error)
     cause: BaseException | None = getattr(error, "original_exception", None) or error
-    if isinstance(cause, ssl.SSLError):
-        return RefusedError(
-            f"TLS with MySQL fails: {cause.reason or cause}", where=where, hint="Check [source] tls and ca_file."
-        )
+    if isinstance(cause, ssl.SSLCertVerificationError):  # all else can be a connection that broke
+        return RefusedError(f"TLS with MySQL fails: {mysql_tls.why(cause)}", where=where, hint=mysql_tls.HINT)
     if number in _REFUSED:
         return RefusedError(
             f"MySQL refuses the login: {text}", where=where, hint="Check [source] user and password_file."

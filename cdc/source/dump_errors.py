@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pymysql
 
+from ops import mysql_tls
 from schemas.errors import (
     DuplicateReaderError,
     PositionLostError,
@@ -43,6 +46,9 @@ def translate(error: pymysql.Error, position: Position) -> TidemarkError:
     """The named error for what pymysql raised while connecting or dumping."""
     number, text = _parts(error)
     where = f"position {position.gtid_set or f'{position.file}:{position.pos}'}"
+    cause: object = getattr(error, "original_exception", None)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return RefusedError(f"TLS with MySQL fails: {mysql_tls.why(cause)}", hint=mysql_tls.HINT)
     if number == _DUMP_REFUSED:
         return _dump_refused(text, where)
     if number in _REFUSED:

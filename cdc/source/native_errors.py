@@ -7,6 +7,7 @@ import pymysql
 from cdc.source.dump_errors import translate
 from cdc.source.refusal import OTHER_SERVER, incident, partial_image, rolled_back, unfinished, unsupported, xa_rows
 from cdc.source.wire import type_name
+from ops import mysql_tls
 from schemas.errors import PositionLostError, RefusedError, TidemarkError, UndecodableError, UnreachableError
 from schemas.position import Position
 
@@ -30,7 +31,8 @@ def _error(kind: str, what: str, number: int, position: Position) -> TidemarkErr
     if kind == "other-server":
         return UnreachableError(what, hint=OTHER_SERVER)
     if kind == "refused":
-        return RefusedError(what, hint="Check [source] user, tls and ca_file.")
+        hint = mysql_tls.HINT if what.startswith(_TLS_FAILS) else "Check [source] user, tls and ca_file."
+        return RefusedError(what, hint=hint)
     return _refusal(kind, what, number)
 
 
@@ -50,6 +52,7 @@ def _refusal(kind: str, what: str, number: int) -> TidemarkError:
     )
 
 
+_TLS_FAILS = "TLS with MySQL fails"  # `refused` in the crate's socket.rs
 _REFUSALS = {
     "partial-image": partial_image,
     "rolled-back": rolled_back,

@@ -10,9 +10,12 @@ from typing import Any
 
 import pymysql
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from certificates import certificate
+from certificates import NAMES, certificate
 from fault_proxy import FaultProxy
+from ops import mysql
+from ops.settings import SourceSettings
 from runner import until
 from schemas.errors import RefusedError, UnreachableError
 from source_reader import SourceReader
@@ -35,6 +38,11 @@ def secure(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     authority = certificate(folder, "ca")
     certificate(folder, "server", authority)
     certificate(folder, "stranger")
+    certificate(folder, "complete", authority, names=NAMES)
+    certificate(folder, "self-signed", names=NAMES, ca=False)
+    certificate(folder, "only-common-name", authority, common_name="localhost", names=())
+    certificate(folder, "an-authority", names=NAMES)
+    certificate(folder, "another-curve", authority, names=NAMES, curve=ec.SECP521R1())
     server = MysqlServer(
         folder / "mysql",
         args=(f"--ssl-ca={folder}/ca.pem", f"--ssl-cert={folder}/server.pem", f"--ssl-key={folder}/server-key.pem"),
@@ -85,6 +93,44 @@ def test_tls_verifies_the_server(reader: SourceReader, secure: tuple[MysqlServer
             reader.read(connect=connect, ca_file=wrong)
     with pytest.raises(RefusedError, match="TLS with MySQL fails"):
         reader.read(connect={**connect, "host": "localhost"}, ca_file=folder / "ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [("complete", True), ("self-signed", True), ("only-common-name", False), ("an-authority", False),
+     ("another-curve", False)],
+)  # fmt: skip
+def test_every_connection_wants_the_same_of_a_certificate(
+    reader: SourceReader, secure: tuple[MysqlServer, Path], name: str, good: bool
+) -> None:
+    folder = secure[1]
+    ca_file = folder / (f"{name}.pem" if name in ("self-signed", "an-authority") else "ca.pem")
+    place = {"host": "localhost", "port": reader.mysql.port, "user": "fresh", "password": "sécret pass"}
+    settings = SourceSettings(name="tls", tls="verify", ca_file=ca_file, **place)
+    ways: dict[str, Any] = {
+        "queries": lambda: mysql.connect(settings).close(),
+        "native": lambda: reader.read(engine="native", connect=mysql.connect_args(settings), ca_file=ca_file),
+        "portable": lambda: reader.read(engine="portable", connect=mysql.connect_args(settings)),
+    }
+    _present(reader, folder, name)
+    try:
+        for way, connect in ways.items():
+            if good:
+                connect()
+            else:
+                with pytest.raises(RefusedError, match="TLS with MySQL fails") as caught:
+                    connect()
+                assert "subjectAltName" in caught.value.hint, way
+    finally:
+        _present(reader, folder, "server")
+
+
+def _present(reader: SourceReader, folder: Path, name: str) -> None:
+    """The server shows this certificate to whoever connects from now on."""
+    reader.sql(
+        f"SET GLOBAL ssl_cert = '{folder}/{name}.pem', GLOBAL ssl_key = '{folder}/{name}-key.pem'",
+        "ALTER INSTANCE RELOAD TLS",
+    )
 
 
 def test_an_account_that_demands_tls(reader: SourceReader, secure: tuple[MysqlServer, Path]) -> None:
