@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
+from cdc.source import charset_key
 from cdc.source.protection import UNPROTECTED, Protections, TableProtection
 from cdc.source.protection_check import check_layout
 from cdc.source.rows import RowDecoder, Values
@@ -18,7 +20,7 @@ _CACHED_LAYOUTS = 4096
 
 
 class Captured(NamedTuple):
-    """A captured table: its layout as events show it and as it was logged, and where its events go."""
+    """A captured table: its layout as events show it and as it is to be decoded, and where its events go."""
 
     table: Table
     columns: tuple[WireColumn, ...]
@@ -96,8 +98,9 @@ class Tables:
         table = Table(
             db=name.db, name=name.table, version=0, columns=columns, primary_key=layout.primary_key, topic=topic
         )
-        rows = RowDecoder(layout.columns, protection)
-        return Captured(self._version(table), layout.columns, rows, self._router.partitions(topic), protection)
+        wires = tuple(_in_key(wire) if wire.column.name in layout.primary_key else wire for wire in layout.columns)
+        rows = RowDecoder(wires, protection)
+        return Captured(self._version(table), wires, rows, self._router.partitions(topic), protection)
 
     def _version(self, table: Table) -> Table:
         latest = self.known.get(table.full_name)
@@ -117,6 +120,10 @@ class Tables:
         self.known[made.full_name] = made
         self.new.append(made)
         return made
+
+
+def _in_key(wire: WireColumn) -> WireColumn:
+    return wire._replace(column=replace(wire.column, charset=charset_key.in_key(wire.column.charset)))
 
 
 def _check(name: TableName, layout: Layout) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 
+from cdc.source import charset_key
 from cdc.source.charset_tables import COLLATIONS, EUCJPMS_IBM, EUCJPMS_NEC, NEARLY, UPPER_HALF
 from schemas.errors import UndecodableError
 
@@ -50,6 +51,8 @@ def of_collation(collation: int) -> str:
 @cache
 def decoder(charset: str) -> Decoder:
     """The decoder of a character set. It raises UnicodeDecodeError; nothing is ever replaced or left out."""
+    if (plain := charset_key.plain(charset)) != charset:
+        return charset_key.strict(plain, decoder(plain))
     if charset in _EXACT:
         return _by_codec(_EXACT[charset])
     if charset in UPPER_HALF:

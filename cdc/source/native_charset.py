@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from cdc.source import charset
 from cdc.source.charset import Decoder
+from cdc.source.charset_key import plain
 
 _UNDEFINED = 0xFFFFFFFF
 _THREE_BYTES = frozenset(("ujis", "eucjpms"))  # 0x8f and two more
@@ -35,7 +36,7 @@ def tables(name: str) -> Tables:
     return Tables(
         _packed(singles),
         _packed(doubles),
-        _packed(_two_bytes(decode, frozenset(range(0xA1, 0xFF)), b"\x8f") if name in _THREE_BYTES else ()),
+        _packed(_two_bytes(decode, frozenset(range(0xA1, 0xFF)), b"\x8f") if plain(name) in _THREE_BYTES else ()),
         _packed(_code(decode, _quad(place)) for place in range(_BMP_QUADS if name == "gb18030" else 0)),
         singles[:128] == list(range(128)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from cdc.source import charset, charset_key
 from random_tables import Case, cases
+from schemas.key import kafka_key
 from schemas.position import GtidSet
 from servers import Mysql
 from source_reader import Seen, SourceReader
@@ -55,6 +58,39 @@ def test_every_type_gives_the_same_bytes(reader: SourceReader, case: str) -> Non
     insert(reader, definition, values)
     reader.sql("UPDATE t SET id = id + 1000 WHERE id % 2", "UPDATE t SET v = NULL WHERE id = 0", "DELETE FROM t")
     _same(*_both(reader))
+
+
+@pytest.mark.parametrize("name", ["armscii8", "cp932", "eucjpms", "sjis", "ujis"])
+def test_rows_whose_keys_are_other_codes_of_one_text(reader: SourceReader, name: str) -> None:
+    """Which code stays text is what MySQL writes for the character."""
+    decode, strict = charset.decoder(name), charset.decoder(charset_key.in_key(name))
+    spelled: dict[str, list[bytes]] = {}
+    for raw in charset_key._sequences(name):
+        with contextlib.suppress(UnicodeDecodeError):
+            spelled.setdefault(decode(raw), []).append(raw)
+    several = {text: codes for text, codes in spelled.items() if len(codes) > 1 and len(text) == 1}
+    written = ", ".join(f"HEX(CONVERT(_utf8mb4 x'{text.encode().hex()}' USING {name}))" for text in several)
+    (row,) = reader.sql(f"SELECT {written}")
+    assert {bytes.fromhex(code): text for code, text in zip(row, several, strict=True)} == {
+        charset_key._codes(name, decode)[text]: text for text in several
+    }
+    assert [strict(bytes.fromhex(code)) for code in row] == list(several)
+    codes = [code for codes in several.values() for code in codes]
+    reader.sql(
+        f"CREATE TABLE t (id VARCHAR(9) CHARACTER SET {name} COLLATE {name}_bin PRIMARY KEY, n INT)",
+        f"INSERT INTO t VALUES {', '.join(f'(_binary 0x{code.hex()}, {n})' for n, code in enumerate(codes))}",
+        f"UPDATE t SET id = _binary 0x{codes[0].hex()}61 WHERE n = 0",
+        f"UPDATE t SET id = _binary 0x{codes[1].hex()}61 WHERE n = 0",
+    )
+    native, portable = _both(reader)
+    _same(native, portable)
+    created = [record.key for record in native.records[: len(codes)]]
+    assert len(set(created)) == len(codes)
+    assert [key for key in created if b'"base64:' not in key] == [
+        kafka_key({"id": text}) for text, found in several.items() for code in found if code.hex().upper() in row
+    ]
+    assert [event["op"] for event in native.events[len(codes) :]] == ["d", "c"] * 2
+    assert {column.charset for table in native.tables for column in table.columns if column.name == "id"} == {name}
 
 
 @pytest.mark.parametrize("limit", [700, 1000, 3000])
