@@ -29,7 +29,7 @@ demo: setup
 	$(BIN)/tidemark demo
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not soak" -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not soak" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 soak: setup
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)

@@ -22,12 +22,12 @@ from schemas.errors import TidemarkError
 from servers import ADDRESSES, Elastic, Kafka, Mysql, Servers, of_stack, servers_from, settings_tree
 from stack import Stack, StackStatus
 
-_TIERS = ("unit", "integration", "stack", "pipeline", "acceptance")
+_TIERS = ("unit", "acceptance", "pipeline", "stack", "integration")
 _VERSIONS: set[str] = set()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast ones first; within a tier the order stays random."""
+    """Fast ones first, then the longest, so that no worker has one of those alone at the end; otherwise random."""
     folder = Path(__file__).parent
     items.sort(key=lambda item: _TIERS.index(item.path.relative_to(folder).parts[0]))
 

@@ -31,7 +31,7 @@ class Line:
     many bytes, 0 is as they come; `cut_in` and `flip_in`: so many bytes from now the connection is cut, or one byte has
     all its bits turned; `cut_text` and `flip_text`: that is done after, or to the last byte of, the next such text;
     `cuts` and `flips`: how many there were; `kept`: if set, grows by what went through;
-    `arrived`: if set, grows by what came in, and may be held here still.
+    `arrived`: if set, grows by what came in; of a stalled line that is read, and held here.
     """
 
     latency_s: float = 0.0
@@ -206,10 +206,23 @@ async def _chunks(reader: asyncio.StreamReader, line: Line) -> AsyncIterator[byt
             line.arrived += data
         if line.latency_s:
             await asyncio.sleep(line.latency_s)
-        await _moving(line)
-        data = line.damaged(data, before)
+        data = line.damaged(data + await _held(reader, line), before)
         yield data
         before = (before + data)[-256:]
+
+
+async def _held(reader: asyncio.StreamReader, line: Line) -> bytes:
+    """What comes in while the line is stalled, if somebody wants to know of it; else it stays with the sender."""
+    found = b""
+    while line.stalled and line.arrived is not None:
+        with contextlib.suppress(TimeoutError):
+            more = await asyncio.wait_for(reader.read(CHUNK_BYTES), _TICK_S)
+            found += more
+            line.arrived += more
+            if not more:  # what is held is lost with the connection
+                raise ConnectionResetError
+    await _moving(line)
+    return found
 
 
 async def _moving(line: Line) -> None:

@@ -1,6 +1,6 @@
 """SIGTERM ends cdc with exit code 0 in time, whatever it is waiting for; nothing is lost by it.
 
-It gives up whatever takes longer after 9 s; the rest is for a machine that is busy. What it may wait for takes longer.
+It gives up whatever takes longer, a second before its `stop_timeout_s`; the rest is for a machine that is busy.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def stopped(process: Cdc) -> None:
 def test_while_waiting_for_a_server(cdc_settings, start: Callable[..., Cdc], deaf: Deaf, server: str, how: str) -> None:
     port = deaf.port if how == "is deaf" else free_port()
     place = {"source": {"port": port}} if server == "mysql" else {"kafka": {"bootstrap_servers": f"127.0.0.1:{port}"}}
-    process = start(cdc_settings(service=PATIENT, **place))
+    process = start(cdc_settings(service={**PATIENT, "stop_timeout_s": 4}, **place))
     if how == "refuses":
         process.await_said("trying again")
     else:

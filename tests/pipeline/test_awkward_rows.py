@@ -50,7 +50,7 @@ def pipeline(make_pipeline: Callable[..., Pipeline], mysql: Mysql, database: str
     with mysql.connect(database=database) as connection, connection.cursor() as cursor:
         for statement in _SCHEMA:
             cursor.execute(statement)
-    limits = {"max_requests_per_s": 500, "wait_s": 60, "leaf_keys": 4}
+    limits = {"max_repair_share": 1.0, "max_requests_per_s": 500, "wait_s": 60, "leaf_keys": 4}
     made = make_pipeline("awkward", cdc={"tables": [f"{database}.*"]}, audit=limits)
     made.start("cdc", "sink")
     return made
@@ -117,7 +117,7 @@ def test_they_are_in_the_index_and_the_audit_sees_each_of_them(
     report = audit(context)
     assert by_class(report) == {"missing": {f"{database}.{name}/{key}" for name, keys in gone.items() for key in keys}}
     assert repair(context, report, apply=True).status is AuditStatus.CLEAN
-    pipeline.await_equal(database, TABLES, timeout_s=10)
+    pipeline.await_equal(database, TABLES)
     client.close()
 
 

@@ -168,3 +168,13 @@ def test_a_cut_that_nobody_is_told_of(proxy: FaultProxy, plug: socket.socket) ->
     plug.settimeout(0.2)
     with pytest.raises(TimeoutError):
         plug.recv(1)
+
+
+def test_what_has_arrived_at_a_stalled_line(proxy: FaultProxy, plug: socket.socket) -> None:
+    proxy.up.stalled, proxy.up.arrived = True, bytearray()
+    for piece in (b"head", b"body"):
+        plug.sendall(piece)
+        until(lambda piece=piece: proxy.up.arrived.endswith(piece), "it is held")
+    assert proxy.up.passed_bytes == 0
+    proxy.up.stalled = False
+    assert read(plug, 8) == b"headbody"

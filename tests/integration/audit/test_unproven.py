@@ -236,7 +236,7 @@ def test_partitions_that_are_added_on_the_way_leave_it_inconclusive(
 def test_a_server_lost_on_the_way_leaves_it_inconclusive(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = make_world(patience_s=0.5)
+    world = make_world(patience_s=3)
     world.put(*ids(200))
     world.sync()
     world.remove("7")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -16,7 +15,6 @@ from source_reader import SourceReader
 
 pytestmark = pytest.mark.stack
 
-_ROUNDS = int(os.environ.get("TIDEMARK_TEST_MUTATIONS", "300"))
 _TYPES = [
     "bigint unsigned", "decimal(65,30)", "float", "double", "bit(9)", "char", "varchar", "enum latin2", "set of 64",
     "binary(16)", "mediumblob", "date", "datetime(3)", "timestamp(6)", "time(2)", "year", "geometry", "vector", "json",
@@ -79,9 +77,10 @@ def _refused(reader: SourceReader, events: list[bytes]) -> bool:
     return False
 
 
+@pytest.mark.parametrize("rounds", [100, pytest.param(2000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("case", _TYPES)
-def test_damage_is_an_error_by_name(reader: SourceReader, case: str, compressed: bool) -> None:
+def test_damage_is_an_error_by_name(reader: SourceReader, case: str, compressed: bool, rounds: int) -> None:
     if compressed and case not in ("json", "varchar", "geometry"):
         pytest.skip("three types are enough for what is around them")
     write_case(reader, case, partial=case == "json", compressed=compressed)
@@ -92,8 +91,8 @@ def test_damage_is_an_error_by_name(reader: SourceReader, case: str, compressed:
         number for number, raw in enumerate(events) if raw[4] not in (EventType.FORMAT_DESCRIPTION, EventType.ROTATE)
     ]
     refused = 0
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         target = dice.choice(targets)
         damaged = [*events[:target], _damaged(events[target], dice), *events[target + 1 :]]
         refused += _refused(reader, damaged)
-    assert refused > _ROUNDS / 20
+    assert refused > rounds / 20
