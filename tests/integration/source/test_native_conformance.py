@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from cdc.source import charset, charset_key
 from random_tables import Case, cases
@@ -144,19 +145,15 @@ def quiet(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[My
     server.stop()
 
 
-_EXAMPLES = int(os.environ.get("TIDEMARK_TEST_EXAMPLES", "25"))
-
-
-@settings(
-    max_examples=_EXAMPLES,
+_RANDOM = settings(
     deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink],
     database=None,
 )
-@given(case=cases())
-def test_random_tables_three_ways(quiet: Mysql, native: str, case: Case) -> None:
+
+
+def _three_ways(quiet: Mysql, native: str, case: Case) -> None:
     number = next(_NUMBERS)
     db = f"random_{number}"
     connection = quiet.connect()
@@ -173,6 +170,29 @@ def test_random_tables_three_ways(quiet: Mysql, native: str, case: Case) -> None
         with connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {db}")
         connection.close()
+
+
+@settings(_RANDOM, max_examples=25, derandomize=True)
+@given(case=cases())
+def test_random_tables_three_ways(quiet: Mysql, native: str, case: Case) -> None:
+    _three_ways(quiet, native, case)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_other_random_tables_each_time(quiet: Mysql, native: str) -> None:
+    """`TIDEMARK_TEST_SEED`, which a failure tells, makes the same ones again; `TIDEMARK_TEST_EXAMPLES`: how many."""
+    chosen = int(os.environ.get("TIDEMARK_TEST_SEED") or secrets.randbits(32))
+    count = int(os.environ.get("TIDEMARK_TEST_EXAMPLES", "500"))
+    print(f"TIDEMARK_TEST_SEED={chosen}")
+
+    @seed(chosen)
+    @settings(_RANDOM, max_examples=count)
+    @given(case=cases())
+    def compare(case: Case) -> None:
+        _three_ways(quiet, native, case)
+
+    compare()
 
 
 def test_the_oracle_of_the_types_is_asked_too(reader: SourceReader) -> None:
