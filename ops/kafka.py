@@ -45,7 +45,7 @@ _UNREADABLE = {
     ),
 }
 _PROTOCOLS = "group.coordinator.rebalance.protocols"
-_SESSION = "group.consumer.session.timeout.ms"
+SESSION = "group.consumer.session.timeout.ms"
 _UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
 
 
@@ -217,4 +217,4 @@ def session_of_brokers_s(client: AdminClient, where: str, timeout_s: float = 4) 
     values = {name: entry.value or "" for name, entry in found.items()}
     if "consumer" not in values.get(_PROTOCOLS, "").split(","):
         return None
-    return int(values[_SESSION]) / 1000
+    return int(values[SESSION]) / 1000

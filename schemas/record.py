@@ -59,7 +59,7 @@ def read(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, An
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"not a change event: {type(error).__name__}: {error}",
-            hint="Only tidemark may write to its topics; see who else does.",
+            hint="Only tidemark may write to its topics; see who else does. `docs/errors/format.md` says what then.",
         ) from None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 
+from ops.catalog import Catalog
 from ops.checks import Finding, Severity
 from ops.elastic import client, translate
 from ops.settings import Settings
@@ -14,15 +15,17 @@ from ops.shapes import Shapes
 from schemas import names
 from schemas.errors import ConfigError, TidemarkError
 from sink.index import Indices
+from sink.strangers import HINT, strangers
 
 _OLDEST = (8, 0)
+_CATALOG_S = 10
 _PRIVILEGES = ("create_index", "index", "delete", "read", "maintenance", "manage", "view_index_metadata")
 _NO_SECURITY = (400, 404, 405, 500)
 
 
 def findings(settings: Settings) -> list[Finding]:
     """Everything that was looked at; later checks are left out where the cluster does not answer."""
-    return [*_transforms(settings), *_cluster(settings)]
+    return [*_transforms(settings), *_strangers(settings), *_cluster(settings)]
 
 
 def _transforms(settings: Settings) -> list[Finding]:
@@ -34,6 +37,24 @@ def _transforms(settings: Settings) -> list[Finding]:
     except ConfigError as error:
         return [_fail(check, error.what, where, error.hint)]
     return [_ok(check, f"found {', '.join(named)}", where)] if named else []
+
+
+def _strangers(settings: Settings) -> list[Finding]:
+    """Sections of tables that are not captured; nothing where Kafka does not answer, which is told by others."""
+    if not settings.sink.tables:
+        return []
+    try:
+        with Catalog(settings, f"{settings.source.name}-doctor") as catalog:
+            catalog.refresh(timeout_s=_CATALOG_S)
+            found = dict(strangers(settings.sink.tables, catalog.latest))
+    except TidemarkError:
+        return []
+    return [
+        Finding(
+            check="sink.tables", severity=Severity.WARN, what=said, where=f'[sink.tables."{name}"]', remedy=HINT
+        )
+        for name, said in found.items()
+    ]  # fmt: skip
 
 
 def _cluster(settings: Settings) -> list[Finding]:

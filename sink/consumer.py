@@ -15,8 +15,9 @@ from ops import crashpoint
 from ops.kafka import consumer, translate
 from ops.log import logger
 from ops.settings import Settings
-from schemas.errors import OffsetsLostError, UnsafeError
+from schemas.errors import IndexForeignError, IndexRulesError, OffsetsLostError, TidemarkError, UnsafeError
 from sink import commit, hints
+from sink.commit import Sound
 from sink.freshness import Freshness
 from sink.lease import Lease
 from sink.membership import Membership
@@ -31,6 +32,9 @@ _META_TIMEOUT_S = 10
 _MOST_AT_ONCE = 4000
 _NOTE_S = 20.0  # how often what is noted beside the offsets is renewed
 _DRAIN_S = 10.0
+_LOOK_S = 2.0
+
+ELSEWHERE = (IndexForeignError, IndexRulesError)  # what was written since the last look may be in another index
 
 _NO_SUCH_OFFSET = {
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001  librdkafka's local errors begin with an underscore
@@ -39,7 +43,10 @@ _NO_SUCH_OFFSET = {
 
 
 class Group:
-    """Our place in the group. `targets`: topic -> what is known; `claim` is told of a partition without commit."""
+    """Our place in the group. `targets`: topic -> what is known; `claim` is told of a partition without commit.
+
+    `verify` raises if the alias of a topic does not lead to our index, and has so many seconds to find out.
+    """
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Group:
         fault: Fault,
         targets: Callable[[], Mapping[str, Target]],
         claim: Callable[[Part], None],
+        verify: Callable[[str, float], None],
     ) -> None:
         self._settings = settings
         self._group = settings.sink_group
@@ -60,6 +68,7 @@ class Group:
         self._fault = fault
         self._targets = targets
         self._claim = claim
+        self._verify = verify
         self.parts: dict[tuple[str, int], Part] = {}
         self._paused: set[Part] = set()
         self._topics: frozenset[str] = frozenset()
@@ -173,8 +182,11 @@ class Group:
                 hint=hints.rebuild(target.table),
             )
         mark = Mark(place.offset, found.seq)
-        part = self._part(target, place, mark, began_ms=found.began_ms, read_ms=found.read_ms)
-        part.committed = part.offsets.mark
+        # What lies between was written by a sink that ended before it saw again where the alias leads.
+        start = found.sound or Sound(*mark, found.read_ms)
+        begin = Mark(start.offset, start.seq)
+        part = self._part(target, place, begin, began_ms=found.began_ms, read_ms=start.read_ms)
+        part.committed = mark
         return part
 
     def _low(self, place: TopicPartition) -> int:
@@ -213,12 +225,13 @@ class Group:
         for part in parts:
             held = len(part.held)
             part.offsets.wait_open(held, max(0.0, deadline - time.monotonic()))
+        self._look(parts, _LOOK_S)
         crashpoint.reached("in_revoke")
-        marks = {part: part.offsets.mark for part in parts}
+        marks = {part: self._mark(part) for part in parts}
         changed = [
             _place(part, mark.offset, part.metadata(mark))
             for part, mark in marks.items()
-            if part.committed is not None and mark != part.committed
+            if part.committed is not None and not part.is_committed(mark)
         ]
         try:
             if changed:
@@ -278,7 +291,7 @@ class Group:
         now = time.monotonic()
         every = now >= self._next_note
         known = {part: self._mark(part) for part in self.parts.values() if part.committed or part.vacant}
-        marks = {part: mark for part, mark in known.items() if every or mark != part.committed}
+        marks = {part: mark for part, mark in known.items() if every or not part.is_committed(mark)}
         if not marks and self._lease.ageing:
             marks = dict(list(known.items())[:1])
         if not marks:
@@ -296,18 +309,38 @@ class Group:
     def settled(self, alias: str) -> Callable[[], None]:
         """What is settled now of an alias; to be called when it was seen after that to lead to our index."""
         mine = [part for part in list(self.parts.values()) if part.alias == alias]
-        found = [(part, (part.freshness.read_ms, part.offsets.mark)) for part in mine]
+        return _settled(mine)
 
-        def is_sound() -> None:
-            for part, sound in found:
-                part.sound = sound
+    def _look(self, parts: Iterable[Part], timeout_s: float) -> None:
+        """See where the aliases lead before the last commit; what was not seen is read again by the next sink."""
+        if self._back:  # it may have been turned back meanwhile
+            return
+        deadline = time.monotonic() + timeout_s
+        by_topic: dict[str, list[Part]] = defaultdict(list)
+        for part in parts:
+            if part.sound[1] != part.offsets.mark:
+                by_topic[part.topic].append(part)
+        try:
+            for topic, mine in by_topic.items():
+                is_sound = _settled(mine)
+                if (left_s := deadline - time.monotonic()) <= 0:
+                    return
+                self._verify(topic, left_s)
+                is_sound()
+        except TidemarkError as error:
+            _log.warning("where an alias leads was not seen at the end", action="look", reason=str(error))
+            if not error.retryable:
+                self._fault.set(error)
+            if isinstance(error, ELSEWHERE):
+                self.go_back([part for mine in by_topic.values() for part in mine])
 
-        return is_sound
+    def go_back(self, parts: Iterable[Part] = ()) -> None:
+        """An alias leads elsewhere: what was settled since it was last seen well may have gone there. Read it again.
 
-    def go_back(self) -> None:
-        """An alias leads elsewhere: what was settled since it was last seen well may have gone there. Read it again."""
+        `parts`: what the group has taken away already.
+        """
         self._back = True
-        for part in self.parts.values():
+        for part in (*self.parts.values(), *parts):
             part.freshness = Freshness(part.sound[0])
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
@@ -324,7 +357,7 @@ class Group:
             return
         crashpoint.reached("after_commit")
         for part, mark in marks.items():
-            part.committed = mark
+            part.committed, part.begins = mark, part.begin(mark)
         self._lease.renew(asked)
         self._troubles.clear("commit")
         self._troubles.clear("kafka")
@@ -334,6 +367,7 @@ class Group:
         self._closing = True
         deadline = time.monotonic() + timeout_s
         try:
+            self._look(self.parts.values(), timeout_s / 2)
             self._consumer.pause([_place(part) for part in self.parts.values()])
             self._settle_commits(deadline)
         except KafkaException as error:
@@ -356,6 +390,16 @@ class Group:
     def _high(self, part: Part) -> int:
         """Where the partition ends, as the last fetch told; negative before the first."""
         return int(self._consumer.get_watermark_offsets(_place(part), cached=True)[1])
+
+
+def _settled(parts: Iterable[Part]) -> Callable[[], None]:
+    found = [(part, (part.freshness.read_ms, part.offsets.mark)) for part in parts]
+
+    def is_sound() -> None:
+        for part, sound in found:
+            part.sound = sound
+
+    return is_sound
 
 
 def _place(part: Part, offset: int = -1001, metadata: str | None = None) -> TopicPartition:

@@ -12,12 +12,14 @@ from rich.console import Console
 
 from ops.config import load
 from ops.duration import moment_ms
+from ops.elastic import client
 from ops.log import configure
 from ops.settings import Settings
 from schemas.errors import ExitCode
 from sink.case import Ending
 from sink.letter_view import list_json, replay_json, show_json, show_letter, show_list, show_replay
 from sink.letterbox import Letterbox, Wanted, no_such
+from sink.overtaken import looked_at, overtaken
 from sink.replay import replay as replay_letters
 
 app = typer.Typer(no_args_is_help=True, help="Changes that Elasticsearch refused.")
@@ -38,13 +40,16 @@ def list_(
     reason: _Reason = "",
     since: _Since = None,
     until: _Until = None,
+    check: Annotated[bool, typer.Option("--check", help="Look in the index which are overtaken.")] = False,
     as_json: _Json = False,
 ) -> None:
     """List the letters that stand, the oldest first; reasons can quote a document."""
     settings = _settings(config)
     wanted = _wanted((), tables, reason, since, until)
-    with Letterbox(settings, _client_id(settings)) as letterbox:
-        letters = letterbox.standing(wanted)
+    where = ", ".join(settings.elasticsearch.urls)
+    with Letterbox(settings, _client_id(settings)) as letterbox, client(settings.elasticsearch) as elastic:
+        look = (lambda page: overtaken(elastic, page, where)) if check else None
+        letters = looked_at(letterbox.standing(wanted), look)
         if as_json:
             for piece in list_json(letters):
                 sys.stdout.buffer.write(piece)

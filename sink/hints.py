@@ -1,4 +1,4 @@
-"""What to do when a table's index has to be built anew from its topic."""
+"""What to do when a table's index has to be built anew from its topic, or the topic is gone."""
 
 from __future__ import annotations
 
@@ -8,4 +8,14 @@ def rebuild(table: str) -> str:
     return (
         f"tidemark sink rebuild {table}\n"
         "builds a new index from the topic beside the old one, and sets the offsets of a sink that has stopped."
+    )
+
+
+def deleted_topic(table: str) -> str:
+    """The two ways on from a topic that is gone."""
+    return (
+        "If it was deleted on purpose, start the sink again: it goes on with the other tables.\n"
+        "If not, create it again as cdc says when it starts, have every row of "
+        f"{table} published again, by an UPDATE that changes each one, and then\n"
+        f"{rebuild(table)}"
     )

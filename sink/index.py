@@ -108,9 +108,9 @@ class Indices:
         """Raise `IndexMissingError` or `IndexForeignError` if the alias does not lead to one index of ours."""
         self.behind(alias)
 
-    def behind(self, alias: str) -> Behind:
+    def behind(self, alias: str, timeout_s: float | None = None) -> Behind:
         """The one index of ours that the alias leads to. Raises as `verify` does."""
-        found = self._get(alias)
+        found = self._get(alias, timeout_s)
         if found is None:
             raise IndexMissingError(
                 "the index or its alias is gone", where=alias, hint="Restore it, or rebuild it from the topic."
@@ -301,9 +301,10 @@ class Indices:
         with self._translated(index.alias):
             self._client.indices.put_mapping(index=index.name, meta={**meta, "tidemark": {**meta["tidemark"], **more}})
 
-    def _get(self, alias: str) -> dict[str, Any] | None:
+    def _get(self, alias: str, timeout_s: float | None = None) -> dict[str, Any] | None:
+        client = self._client if timeout_s is None else self._client.options(request_timeout=timeout_s)
         try:
-            return dict(self._client.indices.get(index=alias, features=["aliases", "mappings"]).body)
+            return dict(client.indices.get(index=alias, features=["aliases", "mappings"]).body)
         except NotFoundError:
             return None
         except (ApiError, TransportError) as error:

@@ -41,15 +41,15 @@ def summary(found: Numbered) -> dict[str, Any]:
     return {"number": found.number, **about}
 
 
-def list_json(letters: Iterable[Numbered]) -> Iterator[bytes]:
-    """One object, a piece at a time: there may be many letters."""
+def list_json(letters: Iterable[tuple[Numbered, bool | None]]) -> Iterator[bytes]:
+    """One object, a piece at a time: there may be many letters. `overtaken` is null where nobody looked."""
     yield b'{"schema":"tidemark.sink.deadletter.list/1","letters":['
-    for place, found in enumerate(letters):
-        yield (b"," if place else b"") + orjson.dumps(summary(found))
+    for place, (found, overtaken) in enumerate(letters):
+        yield (b"," if place else b"") + orjson.dumps({**summary(found), "overtaken": overtaken})
     yield b"]}\n"
 
 
-def show_list(letters: Iterable[Numbered], console: Console) -> None:
+def show_list(letters: Iterable[tuple[Numbered, bool | None]], console: Console) -> None:
     """A line for each, in grids of a thousand: there may be many letters."""
     coming, shown = iter(letters), 0
     for page in count():
@@ -61,13 +61,13 @@ def show_list(letters: Iterable[Numbered], console: Console) -> None:
     console.print(Text(f"{shown:,} dead letters", style="bold") if shown else "no dead letters")
 
 
-def _grid(letters: Iterable[Numbered], *, header: bool) -> Grid:
+def _grid(letters: Iterable[tuple[Numbered, bool | None]], *, header: bool) -> Grid:
     grid = Grid(box=None, pad_edge=False, header_style="bold", show_header=header)
     for title in ("number", "refused at", "table", "key", "why"):
         grid.add_column(title, justify="right" if title == "number" else "left", no_wrap=title != "why")
-    for found in letters:
+    for found, overtaken in letters:
         about = found.letter
-        why = f"{about.status} {about.type}: {about.reason}"
+        why = f"{'overtaken; ' if overtaken else ''}{about.status} {about.type}: {about.reason}"
         texts = (_short(about.table), _short(about.key_text, 40), _short(why))
         # What others wrote is never markup: `[/b]` can be a key.
         grid.add_row(str(found.number), iso(about.ts_ms), *map(Text, texts))

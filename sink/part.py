@@ -11,7 +11,7 @@ from confluent_kafka import Message
 from schemas.errors import FormatError
 from schemas.record import Kind
 from schemas.shape import PLAIN, Shape
-from sink.commit import Committed
+from sink.commit import Committed, Sound
 from sink.freshness import Freshness
 from sink.offsets import Mark, Offsets
 
@@ -24,12 +24,12 @@ class Part:
     barrier that was dealt with. `floor`: every record from here on has a higher seq. `vacant`: the index was seen to
     hold nothing of it, which is asked where there is no commit. `stale_position`: the consumer's, from before it was
     ours; -1 if it is none. `shape` makes its documents. `sound`: what could have been committed, `read_ms` and mark,
-    when the alias was last seen to lead to our index.
+    when the alias was last seen to lead to our index; `begins`: where, by the last commit, the next sink begins.
     """
 
     __slots__ = (
-        "alias", "began_ms", "committed", "floor", "freshness", "held", "next_age_check", "number", "offsets", "owned",
-        "passed", "shape", "sound", "stale_position", "table", "topic", "topic_id", "vacant", "wait",
+        "alias", "began_ms", "begins", "committed", "floor", "freshness", "held", "next_age_check", "number", "offsets",
+        "owned", "passed", "shape", "sound", "stale_position", "table", "topic", "topic_id", "vacant", "wait",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,7 @@ class Part:
         self.shape = shape
         self.offsets = Offsets(start)
         self.sound = read_ms, start
+        self.begins = start.offset
         self.floor = start.seq
         self.began_ms = began_ms
         self.freshness = Freshness(read_ms)
@@ -74,9 +75,19 @@ class Part:
         """How many items are neither settled nor held back here."""
         return self.offsets.open - len(self.held)
 
+    def is_committed(self, mark: Mark) -> bool:
+        """True if a commit would say nothing new."""
+        return mark == self.committed and self.begins >= self.begin(mark)
+
+    def begin(self, mark: Mark) -> int:
+        """Where the next sink begins, if this is committed now."""
+        return min(mark.offset, self.sound[1].offset)
+
     def metadata(self, mark: Mark) -> str:
         """What is committed with a mark."""
-        return Committed(self.topic_id, mark.seq, self.began_ms, self.freshness.read_ms).encode()
+        read_ms, sound = self.sound
+        begin = Sound(sound.offset, sound.seq, read_ms) if sound.offset < mark.offset else None
+        return Committed(self.topic_id, mark.seq, self.began_ms, self.freshness.read_ms, begin).encode()
 
 
 class Item(NamedTuple):

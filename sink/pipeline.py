@@ -17,11 +17,11 @@ from ops.kafka import translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import IndexForeignError, IndexRulesError, OffsetsLostError, UnreachableError
+from schemas.errors import OffsetsLostError, UnreachableError
 from sink import barrier, hints, sidings
 from sink.admission import Admission
 from sink.chores import Chores
-from sink.consumer import Group
+from sink.consumer import ELSEWHERE, Group
 from sink.deadletter import DeadLetters
 from sink.index import Indices
 from sink.lanes import Lanes
@@ -60,6 +60,10 @@ class Sink:
         indices = Indices(self._client, settings.sink, settings.source.name, self._where)
         self._cluster = barrier.Cluster(client=self._client, where=self._where, verify=indices.verify)
         member = membership(settings)
+        _log.info(
+            f"group protocol {member.protocol}: {member.why}",
+            action="membership", protocol=member.protocol, session_s=member.session_s,
+        )  # fmt: skip
         lease = Lease(member.lease_s)
         self._letters = DeadLetters(settings, name, building=bool(only))
         self._watcher = Watcher(settings, indices, self._troubles, self._fault, name, only=only, settled=self._settled)
@@ -84,6 +88,7 @@ class Sink:
             fault=self._fault,
             targets=lambda: self._watcher.targets,
             claim=self._claim,
+            verify=self._watcher.verify,
         )
         self._admission = Admission(
             lanes=settings.sink.lanes,
@@ -102,7 +107,7 @@ class Sink:
             self._start()
             while not self._stop.requested:
                 self._round()
-        except (IndexForeignError, IndexRulesError):
+        except ELSEWHERE:
             self._group.go_back()
             raise
         except KafkaException as error:
@@ -234,6 +239,7 @@ class Sink:
             "queued_bytes": self._lanes.queued_bytes,
             "full": self._pressure.high,
             "set_aside": sorted(self._lanes.set_aside),
+            "not_captured": sorted(self._watcher.strangers),
         }
 
     def _end(self) -> None:

@@ -136,7 +136,8 @@ class Rewind:
         wanted = places.offset_at(number, target.since_ms) if target.since_ms is not None else target.offset or 0
         new = min(old, max(wanted, places.low(number)))
         if new < old:
-            noted = noted._replace(seq=places.seq_below(number, new))
+            sound = noted.sound if noted.sound and noted.sound.offset < new else None
+            noted = noted._replace(seq=places.seq_below(number, new), sound=sound)
         return Move(
             table=table.full_name, topic=table.topic, number=number, old=old, new=new, noted=noted,
             state=State.PLANNED if new < old else State.UNCHANGED,

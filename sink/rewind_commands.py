@@ -32,7 +32,7 @@ def rewind(
         str | None, typer.Option("--to-timestamp", help="Read again what was published since this time, or `2h` ago.")
     ] = None,
     partitions: Annotated[list[int] | None, typer.Option("--partition", help="Only this one, of one table.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Move them; without it this is a dry run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Go back in the topics, while no sink runs; the next one reads again from there. Nothing is ever skipped."""
@@ -44,12 +44,12 @@ def rewind(
         raise UsageError("--partition is for one table", hint="Name the table.")
     work = Rewind(settings)
     moves = work.plan(chosen, partitions or (), target)
-    if not dry_run:
+    if apply:
         moves = work.apply(moves)
     if as_json:
-        typer.echo(_json(settings, moves, applied=not dry_run))
+        typer.echo(_json(settings, moves, applied=apply))
     else:
-        _show(moves, Console(highlight=False), applied=not dry_run)
+        _show(moves, Console(highlight=False), applied=apply)
 
 
 def _target(offset: int | None, timestamp: str | None) -> Target:
@@ -102,3 +102,4 @@ def _show(moves: Sequence[Move], console: Console, *, applied: bool) -> None:
         )
     else:
         console.print(f"{moved} partitions would go back, by {back:,} offsets in all. A dry run: nothing was changed.")
+        console.print("What is read again is read to the end; there is no way forward but that. To go back: --apply")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import TopicPartition
@@ -24,6 +24,7 @@ from sink.follow import follow
 from sink.index import Index, Indices
 from sink.partitions import check, noted
 from sink.retention import retention_s
+from sink.strangers import HINT, refuse_other_case, strangers
 from sink.trouble import Fault, Troubles
 
 _log = logger(__name__)
@@ -89,6 +90,7 @@ class Watcher:
         self._behind: dict[str, str] = {}  # alias -> the index that it was last seen to lead to
         self.ready = threading.Event()
         self.targets: Mapping[str, Target] = {}
+        self.strangers: Mapping[str, str] = {}  # configured, not captured -> what is said of it
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
@@ -139,6 +141,7 @@ class Watcher:
     def _round(self, catalog: Catalog, client: AdminClient) -> None:
         catalog.refresh(timeout_s=_TIMEOUT_S)
         tables = {table.topic: table for name, table in catalog.latest.items() if self._only in ("", name)}
+        self._tell_strangers(catalog.latest)
         now = time.monotonic()
         if self._news(tables) or now - self._looked_at_topics >= _TOPICS_EVERY_S:
             self._update(catalog, client, tables)
@@ -150,9 +153,24 @@ class Watcher:
                 is_sound()
             self._looked_at_indices = now
 
-    def _check_rules(self, target: Target) -> None:
+    def _tell_strangers(self, captured: Collection[str]) -> None:
+        """Say of which tables there is a section in the configuration, and nothing else."""
+        configured = self._settings.sink.tables
+        if not self.ready.is_set():
+            refuse_other_case(configured, captured)
+        found = dict(strangers(configured, captured)) if not configured.keys() <= set(captured) else {}
+        for name, said in found.items():
+            if name not in self.strangers:
+                _log.warning(said, action="not_captured", table=name, hint=HINT)
+        self.strangers = found
+
+    def verify(self, topic: str, timeout_s: float) -> None:
+        """Raise if a table's alias leads elsewhere, or nobody says in time where it leads. For any thread."""
+        self._check_rules(self.targets[topic], timeout_s)
+
+    def _check_rules(self, target: Target, timeout_s: float | None = None) -> None:
         """An index that has taken another's place has to be one that this sink's documents belong into."""
-        behind = self._indices.behind(target.alias)
+        behind = self._indices.behind(target.alias, timeout_s)
         before = self._behind.setdefault(target.alias, behind.name)
         if behind.name != before and not behind.made_by(target.shape.rules):
             raise IndexRulesError(
@@ -199,7 +217,7 @@ class Watcher:
                 raise OffsetsLostError(
                     "the topic was deleted; what was not yet read of it is lost",
                     where=topic,
-                    hint="Take a new snapshot of the table, and build the index anew.",
+                    hint=hints.deleted_topic(self.targets[topic].table),
                 )
         for topic in set(self.targets) - gone:
             self._troubles.clear(f"topic {topic}")

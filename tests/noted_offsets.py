@@ -22,6 +22,8 @@ def let_pass(world: World, seconds: int) -> None:
     def aged(text: str) -> str:
         noted = commit.decode(text, world.alias())
         ms = seconds * 1000
-        return noted._replace(began_ms=noted.began_ms - ms, read_ms=max(0, noted.read_ms - ms)).encode()
+        read_ms = max(0, noted.read_ms - ms)
+        sound = noted.sound and noted.sound._replace(read_ms=max(0, noted.sound.read_ms - ms))
+        return noted._replace(began_ms=noted.began_ms - ms, read_ms=read_ms, sound=sound).encode()
 
     alter_offsets(world, {n: (part.offset, aged(part.metadata or "")) for n, part in world.commits().items()})

@@ -13,6 +13,7 @@ import pytest
 
 from events import ORDERS
 from ops.checks import Severity
+from ops.config import load
 from ops.settings import Settings
 from rebuilding import rebuilt
 from runner import Pipeline, until
@@ -20,7 +21,7 @@ from schemas.errors import ConfigError, ExitCode
 from schemas.table import Column, ColumnType
 from sink.checks import findings
 from sink_cli import sink_command
-from sink_world import World, ready, reason
+from sink_world import World, ready, reason, status
 from stack.ports import free_port
 
 pytestmark = pytest.mark.stack
@@ -42,7 +43,11 @@ def plan(sink: Pipeline) -> dict[str, Any]:
 
 def test_the_plan_follows_the_table(world: World) -> None:
     table = world.source.table()
-    sink = world.sink(ready=False)
+    sink = world.sink(sink={"tables": {"shop.order": {"index": "orders"}}})
+    assert status(sink)["details"]["not_captured"] == ["shop.order"]
+    assert "is shop.orders meant?" in sink.log("sink")
+    found = [finding for finding in findings(load(sink.config).settings) if finding.check == "sink.tables"]
+    assert [(one.severity, one.where) for one in found] == [(Severity.WARN, '[sink.tables."shop.order"]')]
     sink.stop("sink")
     world.client.indices.delete(index=f"{world.alias()}.000001", ignore_unavailable=True)
     assert plan(sink)["state"] == "create"

@@ -45,8 +45,9 @@ def ended_once(world: World, sink: Pipeline) -> bool:
 @pytest.mark.parametrize("how", ["end", "reset"])
 def test_answers_that_are_cut(world: World, line: FaultProxy, how: Any) -> None:
     world.source.table()
-    sink = world.sink(elasticsearch=through(line))
-    dice, line.cut = random.Random(SEED), how
+    gzip = how == "reset"
+    sink = world.sink(elasticsearch=through(line), sink={"gzip": gzip})
+    dice, line.cut, line.up.kept = random.Random(SEED), how, bytearray()
     for number in range(1, 6):
         line.down.cut_text = ANSWER
         world.churn(dice, 60)
@@ -55,6 +56,7 @@ def test_answers_that_are_cut(world: World, line: FaultProxy, how: Any) -> None:
     assert "no answer ConnectionError" in sink.log("sink")
     assert outcomes(sink)["stale"] > 0
     assert ended_once(world, sink)
+    assert (b"content-encoding: gzip" in line.up.kept.lower()) == gzip
 
 
 def test_a_request_that_is_cut(world: World, line: FaultProxy) -> None:

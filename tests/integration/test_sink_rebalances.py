@@ -5,13 +5,18 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka.cimpl import NewPartitions
 
 from runner import Pipeline, until
+from servers import Kafka, Servers
 from sink_load import Load
 from sink_world import World, details, status
+from stack.kafka import KafkaServer
 
 pytestmark = pytest.mark.stack
 
@@ -25,13 +30,13 @@ def partitions(sink: Pipeline) -> int:
 
 
 def test_two_sinks_share_the_partitions_and_hand_them_over(world: World) -> None:
+    world.source.partitions = 6
     world.source.table()
     dice = random.Random(SEED)
     one = world.sink()
     world.churn(dice, 200)
     two = world.sink()
-    until(lambda: partitions(two) > 0, "the second has some")
-    until(lambda: partitions(one) in (1, 2), "the first has given some")
+    until(lambda: shared_evenly([one, two], 6), "each has its half")
     world.churn(dice, 400)
     world.await_equal()
     assert two.stop("sink") == 0
@@ -101,6 +106,39 @@ def test_killed_while_partitions_leave(world: World) -> None:
     world.pipeline = two
     world.churn(dice, 100)
     world.await_equal()
+
+
+@pytest.fixture
+def patient(servers: Servers, tmp_path: Path) -> Iterator[Servers]:
+    """With a broker that waits as long for consumers as brokers do by default."""
+    server = KafkaServer(tmp_path / "kafka", properties={"group.consumer.session.timeout.ms": "45000"})
+    server.start()
+    yield replace(servers, kafka=Kafka(bootstrap_servers=f"127.0.0.1:{server.port}"))
+    server.stop()
+
+
+@pytest.mark.soak
+def test_sessions_as_long_as_brokers_have_them(patient: Servers, tmp_path: Path, unique: str) -> None:
+    """A sink that was killed keeps its partitions for 45 s; the other one gets on with its own meanwhile."""
+    world = World(patient, tmp_path / "world", unique)
+    try:
+        world.source.partitions = 6
+        world.source.table()
+        one = world.sink()
+        assert "45 s only" in one.log("sink")
+        assert one.stop("sink") == 0
+        sinks = [world.sink(sink={"group_protocol": "consumer"}) for _ in range(2)]
+        with Load(world, SEED):
+            until(lambda: shared_evenly(sinks, 6), "each has its half", 60)
+            sinks[0].kill("sink")
+            killed = time.monotonic()
+            until(lambda: partitions(sinks[1]) == 6, "the other one has all", 90)
+            assert 25 < time.monotonic() - killed < 70
+        world.pipeline = sinks[1]
+        world.await_equal()
+        assert sinks[1].stop("sink") == 0
+    finally:
+        world.close()
 
 
 @pytest.mark.parametrize("protocol", ["consumer", pytest.param("classic", marks=pytest.mark.soak)])

@@ -72,6 +72,9 @@ def test_a_name_that_no_index_can_have(world: World) -> None:
     world.source.table()
     bad = {"tables": {"shop.orders": {"index": "Orders"}}}
     refused(world, ExitCode.USAGE, "cannot be the name of an index", pipeline=world.sink(ready=False, sink=bad))
+    misspelt = {"tables": {"shop.Orders": {"fields": {"exclude": ["note"]}}}}
+    said = "is of no captured table, nothing of it holds; is shop.orders meant?"
+    refused(world, ExitCode.USAGE, said, pipeline=world.sink(ready=False, sink=misspelt))
 
 
 def test_the_index_is_deleted_while_the_sink_runs(world: World) -> None:
@@ -105,10 +108,7 @@ def test_the_alias_is_turned_away_while_the_sink_runs(world: World) -> None:
     world.await_equal()
     index = f"{world.alias()}.000001"
     world.client.indices.create(index=f"{world.name}-theirs")
-    away = {"remove": {"index": index, "alias": world.alias()}}
-    world.client.indices.update_aliases(
-        actions=[away, {"add": {"index": f"{world.name}-theirs", "alias": world.alias()}}]
-    )
+    turn(world, index, f"{world.name}-theirs")
     world.put({"id": 2, "note": "y"})
     ended = sink.running("sink").process.poll
     until(lambda: ended() is not None or world.committed() == world.ends(), "it is committed, or found out before")
@@ -118,6 +118,33 @@ def test_the_alias_is_turned_away_while_the_sink_runs(world: World) -> None:
     world.client.indices.put_alias(index=index, name=world.alias())
     world.sink()
     world.await_equal()
+
+
+def test_the_sink_ends_before_it_sees_that_the_alias_was_turned_away(world: World) -> None:
+    """However it ends, what it wrote elsewhere is read again when the alias is turned back."""
+    world.source.table()
+    index, theirs = f"{world.alias()}.000001", f"{world.name}-theirs"
+    world.client.indices.create(index=theirs)
+    for number, last in enumerate((signal.SIGKILL, signal.SIGTERM), start=1):
+        sink = world.sink()
+        world.put({"id": -number, "note": "x"})
+        world.await_equal()
+        turn(world, index, theirs)
+        world.put({"id": number, "note": "y"})
+        world.await_committed()
+        assert not world.client.exists(index=index, id=str(number))
+        sink.running("sink").process.send_signal(last)
+        world.ended(sink)
+        turn(world, theirs, index)
+    world.sink()
+    world.await_equal()
+    world.client.indices.delete(index=theirs)
+
+
+def turn(world: World, away_from: str, to: str) -> None:
+    """Let the alias lead elsewhere."""
+    actions = [{"remove": {"index": away_from, "alias": world.alias()}}, {"add": {"index": to, "alias": world.alias()}}]
+    world.client.indices.update_aliases(actions=actions)
 
 
 def test_the_group_was_deleted(world: World) -> None:
@@ -156,7 +183,8 @@ def test_the_topic_is_deleted_while_the_sink_runs(world: World) -> None:
     world.put({"id": 1, "note": "x"})
     world.await_equal()
     delete_topic(world, world.alias())
-    refused(world, ExitCode.POSITION_LOST, "the topic was deleted", pipeline=sink)
+    refused(world, ExitCode.POSITION_LOST, "the topic was deleted", "on purpose, start the sink again", pipeline=sink)
+    world.sink()
 
 
 def test_the_records_at_the_offset_are_gone(world: World) -> None:

@@ -71,6 +71,10 @@ def test_listed_shown_and_replayed(refused: World) -> None:
     assert sink
     listed = sink_json(sink, "deadletter", "list")
     assert {letter["id"] for letter in listed["letters"]} == {"4", "5", "6", "7", "8", "9"}
+    assert {letter["overtaken"] for letter in listed["letters"]} == {None}
+    checked = sink_json(sink, "deadletter", "list", "--check")["letters"]
+    assert {letter["id"]: letter["overtaken"] for letter in checked} == {**dict.fromkeys("45789", False), "6": True}
+    assert sink_command(sink, "deadletter", "list", "--check")[1].count("overtaken; 400") == 1
     (letter,) = sink_json(sink, "deadletter", "list", "--reason", "field [M]", "--table", "shop.*")["letters"]
     assert letter["id"] == "9"
     assert letter["table"] == TABLE

@@ -53,17 +53,17 @@ def test_back_to_an_offset_and_to_a_time(world: World) -> None:
     running = world.sink()
     world.await_equal()
     with pytest.raises(LockedError, match="has members"):
-        sink_command(sink, "rewind", "--to-offset", "0", "--dry-run")
+        sink_command(sink, "rewind", "--to-offset", "0")
     assert running.stop("sink") == 0
     world.pipeline = None
     before, documents = world.commits(), world.documents()
 
-    planned = sink_json(sink, "rewind", "--to-timestamp", middle, "--dry-run")
+    planned = sink_json(sink, "rewind", "--to-timestamp", middle)
     assert not planned["applied"]
     assert {row["partition"]: row["to"] for row in planned["partitions"]} == ends
     assert {number: part.offset for number, part in before.items()} == world.committed()
 
-    (one,) = sink_json(sink, "rewind", "shop.orders", "--partition", "1", "--to-offset", "3")["partitions"]
+    (one,) = sink_json(sink, "rewind", "shop.orders", "--partition", "1", "--to-offset", "3", "--apply")["partitions"]
     assert (one["partition"], one["from"], one["to"], one["state"]) == (1, before[1].offset, 3, "rewound")
     moved = world.commits()
     assert moved[0].metadata == before[0].metadata
@@ -71,11 +71,15 @@ def test_back_to_an_offset_and_to_a_time(world: World) -> None:
     assert new["topic_id"] == old["topic_id"]
     assert 0 < int(new["seq"]) == int(one["seq"]) < int(old["seq"])
 
-    by_time = {row["partition"]: row for row in sink_json(sink, "rewind", "--to-timestamp", middle)["partitions"]}
+    there = sink_json(sink, "rewind", "--to-timestamp", middle, "--apply")
+    by_time = {row["partition"]: row for row in there["partitions"]}
     assert by_time[1]["state"] == "unchanged"  # it is there already, and is never moved on
     assert by_time[0]["state"] == by_time[2]["state"] == "rewound"
     once(world)
-    code, out = sink_command(sink, "rewind", "--to-offset", "0")
+    here = world.committed()
+    assert "3 partitions would go back" in sink_command(sink, "rewind", "--to-offset", "0")[1]
+    assert world.committed() == here
+    code, out = sink_command(sink, "rewind", "--to-offset", "0", "--apply")
     assert code == 0
     assert "3 partitions go back" in out
     assert "Nothing to go back" in sink_command(sink, "rewind", "--to-offset", "0")[1]
@@ -99,7 +103,7 @@ def test_what_was_lost_before_stays_lost(world: World) -> None:
     world.put(*({"id": n, "note": "x"} for n in range(30)))
     sink = once(world)
     let_pass(world, 7300)
-    sink_command(sink, "rewind", "--to-offset", "0")
+    sink_command(sink, "rewind", "--to-offset", "0", "--apply")
     once(world)
     world.put(*({"id": n, "note": "y"} for n in range(30)))
     let_pass(world, 7300)

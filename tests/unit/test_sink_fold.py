@@ -94,8 +94,9 @@ def test_a_delete_action_has_the_version_too() -> None:
 
 
 def test_commit_metadata_reads_back() -> None:
-    there = commit.Committed("uuid", BASE, 17)
-    assert commit.decode(there.encode(), "t[0]") == there
+    for sound in (None, commit.Sound(3, BASE - 1, 16)):
+        there = commit.Committed("uuid", BASE, 17, 18, sound)
+        assert commit.decode(there.encode(), "t[0]") == there
     assert orjson.loads(there.encode())["seq"] == str(BASE)
 
 

@@ -36,24 +36,30 @@ class Admin:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "brokers", "protocol", "lease_s"),
+    ("wanted", "brokers", "protocol", "lease_s", "why"),
     [
-        ("auto", SHORT, "consumer", 3.5),
-        ("auto", LONG, "classic", 3.5),
-        ("auto", OFF, "classic", 3.5),
-        ("auto", {}, "classic", 3.5),
-        ("auto", None, "classic", 3.5),
-        ("consumer", LONG, "consumer", 29.5),
-        ("consumer", None, "consumer", 3.5),
-        ("classic", SHORT, "classic", 3.5),
+        ("auto", SHORT, "consumer", 3.5, "are quick"),
+        ("auto", LONG, "classic", 3.5, "after 45 s only"),
+        ("auto", OFF, "classic", 3.5, "do not assign"),
+        ("auto", {}, "classic", 3.5, "do not assign"),
+        ("auto", None, "classic", 3.5, "do not tell"),
+        ("consumer", LONG, "consumer", 29.5, "says so"),
+        ("consumer", None, "consumer", 3.5, "says so"),
+        ("classic", SHORT, "classic", 3.5, "says so"),
     ],
 )
 def test_the_brokers_assign_where_they_can_and_are_quick(
-    monkeypatch: pytest.MonkeyPatch, wanted: str, brokers: dict[str, str] | None, protocol: str, lease_s: float
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    brokers: dict[str, str] | None,
+    protocol: str,
+    lease_s: float,
+    why: str,
 ) -> None:
     monkeypatch.setattr(membership, "admin", lambda *_: Admin(brokers))
     settings = Settings.model_validate({"source": {"name": "s"}, "sink": {"group_protocol": wanted}})
     found = membership.membership(settings)
-    assert found.client.get("group_protocol", "classic") == protocol
+    assert found.protocol == found.client.get("group_protocol", "classic") == protocol
+    assert why in found.why
     assert ("session_timeout_ms" in found.client) == (protocol == "classic")
     assert found.lease_s == lease_s

@@ -25,6 +25,7 @@ from sink.case import Case, Ending
 from sink.index import Index
 from sink.letter_view import show_json, show_list
 from sink.letterbox import Numbered, Wanted
+from sink.overtaken import looked_at
 from sink.replay_part import PartReplay
 from sink.standing import Standing
 from sink_kit import BASE, part_of, raw_key
@@ -334,7 +335,8 @@ def test_any_event_can_be_shown(value: str | None, event: dict[str, Any] | None)
 
 def test_a_list_is_text_and_no_markup() -> None:
     console = Console(record=True, width=200, file=StringIO())
-    show_list((Numbered(n, letter(n, "[/b]" if n % 2 else "[red]x")) for n in range(1001)), console)
+    letters = (Numbered(n, letter(n, "[/b]" if n % 2 else "[red]x")) for n in range(1001))
+    show_list(looked_at(letters, None), console)
     shown = console.export_text().splitlines()
     assert len(shown) == 1 + 1001 + 1
     assert " [red]x " in shown[1]

@@ -14,7 +14,7 @@ from events import ORDERS
 from ops.settings import Settings
 from schemas.table import Table
 from sink import retention, rewind
-from sink.commit import Committed
+from sink.commit import Committed, Sound
 from sink.place import First
 from sink.rewind import Rewind, Target
 
@@ -49,17 +49,21 @@ class Places:
 
 
 @pytest.mark.parametrize("unread", [True, False])
-def test_the_clock_of_unread_deletes_runs_on(monkeypatch: pytest.MonkeyPatch, unread: bool) -> None:
+@pytest.mark.parametrize("sound", [None, Sound(5, 5, 5), Sound(20, 20, 20)])
+def test_the_clock_of_unread_deletes_runs_on(
+    monkeypatch: pytest.MonkeyPatch, unread: bool, sound: Sound | None
+) -> None:
     now_ms = int(time.time() * 1000)
     since_ms = now_ms - 6 * DAY_MS if unread else now_ms
     monkeypatch.setattr(Places, "unread", First(END, since_ms) if unread else None)
-    noted = Committed("uuid", 9, now_ms - 30 * DAY_MS, now_ms - 7 * DAY_MS).encode()
+    noted = Committed("uuid", 9, now_ms - 30 * DAY_MS, now_ms - 7 * DAY_MS, sound).encode()
     monkeypatch.setattr(rewind, "Places", Places)
     monkeypatch.setattr(rewind, "retention_s", lambda *_: 7 * 86_400.0)
     monkeypatch.setattr(rewind, "committed", lambda *_: [TopicPartition("t", 0, END, noted)])
     work = Rewind(Settings.model_validate({"source": {"name": "shop"}, "kafka": {"bootstrap_servers": "127.0.0.1:1"}}))
     [move] = work._table(TABLE, "uuid", (), Target(offset=10))
     assert (move.new, move.noted.seq) == (10, 10)
+    assert move.noted.sound == (sound if sound and sound.offset < 10 else None)
     assert abs(move.noted.began_ms - since_ms) < 60_000
     assert move.noted.read_ms == move.noted.began_ms
 

@@ -105,7 +105,7 @@ def test_a_broker_that_is_away_when_offsets_are_looked_for_is_asked_again(gone: 
 
 def test_an_index_of_other_rules_takes_the_place() -> None:
     behind = [Behind(name="o.000001", mark="other", routing=())]
-    indices: Any = SimpleNamespace(behind=lambda _alias: behind[-1])
+    indices: Any = SimpleNamespace(behind=lambda *_: behind[-1])
     watcher = Watcher(Settings.model_validate({"source": {"name": "shop"}}), indices, Troubles(), Fault(), "c")
     target = Target(
         table="shop.orders", topic=ALIAS, topic_id="uuid", alias=ALIAS, version=1, tried=1, retention_s=1.0,
