@@ -42,7 +42,7 @@ def _last_seq(client: Consumer, part: TopicPartition, where: str, *, strict: boo
     back = 16  # the last offsets are the markers of transactions, which nobody is shown
     while high > low:
         first = max(low, high - back)
-        seqs = [_seq(message, strict=strict) for message in _range(client, part, first, where)]
+        seqs = [_seq(message, strict=strict) for message in records_from(client, part, first, where)]
         if seqs:
             return max(seqs)
         if first == low:
@@ -67,7 +67,8 @@ def _seq(message: Message, *, strict: bool) -> int:
         return 0
 
 
-def _range(client: Consumer, part: TopicPartition, first: int, where: str) -> Iterable[Message]:
+def records_from(client: Consumer, part: TopicPartition, first: int, where: str) -> Iterable[Message]:
+    """A partition's records from an offset to its end now, which the client has to be told of."""
     client.assign([TopicPartition(part.topic, part.partition, first)])
     deadline = time.monotonic() + _TIMEOUT_S
     while True:

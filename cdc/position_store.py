@@ -93,6 +93,12 @@ class PositionStore:
                 "where to go on: `tidemark cdc position reset --to …`, and rewrite the rows that changed in between.",
             ) from None
 
+    def position_of(self, value: bytes) -> Position:
+        """A position record's. Raises `FormatError`."""
+        found = self._parsed(value, self._position, over_damage=False)
+        assert found is not None  # noqa: S101  a value was given
+        return found
+
     def _position(self, record: Any) -> Position:
         position = Position.from_json(record)
         if strangers := [topic for topic in position.partitions if not topic.startswith(f"{self._source}.")]:

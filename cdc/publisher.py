@@ -12,9 +12,8 @@ import orjson
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from cdc.definitions import Note
-from cdc.hanging import hanging
 from cdc.opened import Bounds, Opened, Sizes
-from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore
+from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore, Stored
 from cdc.route import TableRouter
 from cdc.runs import LONGEST, Run, release, runs
 from cdc.runs import topics as topics_of
@@ -34,13 +33,8 @@ _log = logger(__name__)
 
 _STEP_S = 0.5  # a librdkafka call in C sees no signal, so waiting is cut into pieces
 _ABORT_S = 3
-_MARKERS_S = 2  # Kafka writes the end of a transaction into its partitions after it has answered
-_ABORTED_KEY = b'"aborted"'  # of records that nobody ever sees
-#: Topics under our prefix that others write to.
-_OTHERS = (".__deadletter", ".__control")
 _CLOSE_S = 1
-#: Half of librdkafka's socket time-out: what is slower may be in flight twice.
-_SLOW_S = 30
+_SLOW_S = 30  # at least
 _CLIENT_BATCH_BYTES = 1_000_000  # librdkafka's default for batch.size
 _QUEUE = 100_000  # librdkafka's default for queue.buffering.max.messages
 _IN_FLIGHT_BYTES = 8 << 20  # enough to keep a broker busy; what waits longer is only memory
@@ -53,6 +47,7 @@ _FENCING = {
     KafkaError.INVALID_TXN_STATE,
     getattr(KafkaError, "PRODUCER_FENCED", 90),
 }
+_BROKERS = "Check that the brokers are up, and the state of topic __transaction_state."
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 
 
@@ -75,6 +70,10 @@ class Publisher:
         self._store = store
         self._instance = instance
         self._stop = stop
+        # Half of librdkafka's socket time-out, which follows the transaction's: what is slower may be in flight twice.
+        self._slow_s = max(_SLOW_S, settings.kafka.transaction_timeout_s / 2)
+        self._newest = ""  # what was to be published last, for people
+        self._expected: set[str] = set()  # claimants that are no news; none before the claims were read
         self._undelivered: KafkaError | None = None
         self._undelivered_to = ""
         timeout_ms = int(settings.kafka.transaction_timeout_s * 1000)
@@ -95,41 +94,36 @@ class Publisher:
         # Without a connection the client looks for its coordinator in vain, and again only after half a second.
         metadata(self._producer, self._store.topic, self._where)
         self._patiently(self._producer.init_transactions, "init_transactions")
-        self._end_what_hangs()
 
-    def _end_what_hangs(self) -> None:
-        """Abort, with one of ours, the transactions that Kafka has not ended by itself; wait until none is left."""
-        deadline, patience = time.monotonic() + _SLOW_S, time.monotonic() + _MARKERS_S
-        parts = self._own_partitions()
-        while left := hanging(self._settings.kafka, self._settings.source.name, parts):
-            if time.monotonic() > deadline or self._hurried():
-                raise UnreachableError("a transaction of an earlier session does not end", where=str(left[0]))
-            if time.monotonic() < patience:
-                self._producer.poll(0.1)
-                continue
-            _log.warning("Kafka left a transaction open", action="hanging_transaction", partitions=len(left))
-            with self._all_or_nothing():
-                self._begin()
-                for place in left:
-                    self._producer.produce(place.topic, value=None, key=_ABORTED_KEY, partition=place.partition)
-                self._producer.flush(_SLOW_S)
-                self._patiently(self._producer.abort_transaction, "abort_transaction")
-            patience = time.monotonic() + _MARKERS_S
+    def follow(self, stored: Stored) -> None:
+        """From here on a claim that is neither this one nor ours is another owner's."""
+        self._expected = {stored.claimant, self._instance.id}
 
-    def _own_partitions(self) -> list[tuple[str, int]]:
-        # Only what this producer alone writes to with transactions.
-        prefix = f"{self._settings.source.name}."
-        try:
-            topics = self._producer.list_topics(timeout=_SLOW_S).topics
-        except KafkaException as error:
-            raise translate(error, self._where) from error
-        own = (name for name in topics if name.startswith(prefix) and not name.endswith(_OTHERS))
-        return [(name, number) for name in own for number in topics[name].partitions]
+    def wait(self, seconds: float) -> None:
+        """Raises `UnreachableError` if there is no time for it."""
+        self._producer.poll(seconds)
+        if self._hurried():
+            raise UnreachableError("asked to stop while waiting for Kafka", where=self._where)
+
+    def end(self, records: Iterable[Record], *, commit: bool) -> None:
+        """Write the end of a transaction into the partitions of these records, which share its fate."""
+        with self._all_or_nothing():
+            self._begin()
+            for record in records:
+                self._produce(record)
+            if commit:
+                self._commit()
+                return
+            self._make_room(1, 0)  # an abort forgets what is not sent yet, and its partition too
+            if self._undelivered is not None:
+                raise KafkaException(self._undelivered)
+            self._patiently(self._producer.abort_transaction, "abort_transaction")
 
     def claim(self) -> None:
         """Write down that this instance owns the source now."""
         value = orjson.dumps(self._instance.to_json())
         self._transaction(Record(self._store.topic, 0, CLAIM_KEY, value))
+        self._expected = {self._instance.id}
 
     def store(self, position: Position) -> None:
         """Commit a position that comes from no batch."""
@@ -147,8 +141,10 @@ class Publisher:
         """
         used = sorted(topics_of(batch.records))
         topics.ensure({name: router.partitions(name) for name in used}, pinned=known.partitions)
+        self._newest = f"{batch.rows} row changes, {batch.size_bytes} bytes, for {', '.join(used) or 'no topic'}"
         layouts = [(schema_key(table), orjson.dumps(table.to_json())) for table in batch.tables]
-        position = replace(batch.position, partitions=router.pinned)
+        # Not all that the router has pinned: the reading thread is ahead, with topics that do not exist yet.
+        position = replace(batch.position, partitions={**known.partitions, **batch.position.partitions})
         with self._all_or_nothing():
             if self._opened is None:
                 self._begin()
@@ -222,15 +218,15 @@ class Publisher:
     def _make_room(self, wanted: int, room: int) -> None:
         # A run that is taken in part cannot be produced again without duplicates, so it is not begun.
         self._producer.poll(0)
-        deadline = time.monotonic() + _SLOW_S
+        deadline = time.monotonic() + self._slow_s
         while (waiting := len(self._producer)) and waiting + wanted > room:
             if time.monotonic() > deadline or self._hurried():
-                raise SlowCommitError(f"Kafka does not take the records within {_SLOW_S} s", where=self._where)
+                raise self._slow_commit(f"Kafka does not take the records within {self._slow_s:g} s")
             self._producer.poll(0.1)
 
     def _patiently(self, call: Callable[[float], None], name: str) -> None:
         """Repeat a transactional call while librdkafka says that it may be repeated."""
-        deadline = time.monotonic() + _SLOW_S
+        deadline = time.monotonic() + self._slow_s
         while True:
             try:
                 call(_STEP_S)
@@ -247,11 +243,15 @@ class Publisher:
         return self._stop.requested and self._stop.remaining_s < self._settings.service.stop_timeout_s / 2
 
     def _slow(self, name: str, cause: KafkaError) -> TidemarkError:
-        what = f"Kafka does not finish {name} within {_SLOW_S} s: {cause.str()}"
-        hint = "Check that the brokers are up, and the state of topic __transaction_state."
+        what = f"Kafka does not finish {name} within {self._slow_s:g} s: {cause.str()}"
         if name == "commit_transaction":
-            return SlowCommitError(what, where=self._where, hint=hint)
-        return UnreachableError(what, where=self._where, hint=hint)
+            return self._slow_commit(what)
+        return UnreachableError(what, where=self._where, hint=_BROKERS)
+
+    def _slow_commit(self, what: str) -> SlowCommitError:
+        hint = f"{_BROKERS} The newest batch: {self._newest}. If the line needs longer for one event, raise [kafka] "
+        hint += "transaction_timeout_s (half of it is waited for), or lower max_event_bytes."
+        return SlowCommitError(what, where=self._where, hint=hint if self._newest else _BROKERS)
 
     def _give_up(self, error: KafkaException | BufferError) -> TidemarkError:
         """What the failure means. The transaction is aborted where that is still possible."""
@@ -276,7 +276,7 @@ class Publisher:
     def _lost(self, cause: KafkaError) -> TidemarkError:
         # A transaction that timed out looks exactly like another owner: only the claim tells them apart.
         stored = self._store.read(lambda: not self._hurried())
-        if not self._store.is_ours(stored):
+        if self._expected and stored.claimant not in self._expected:
             return self._store.fenced(stored)
         return SlowCommitError(f"Kafka gave the transaction up: {cause.str()}", where=self._where)
 

@@ -13,6 +13,7 @@ from cdc.publisher import Publisher
 from cdc.route import TableFilter
 from cdc.server import Server, asking
 from cdc.start import first_position
+from cdc.takeover import Takeover
 from cdc.topics import Topics
 from ops.mysql import connect
 from ops.settings import Settings
@@ -32,9 +33,11 @@ def reset(settings: Settings, to: str) -> Stored:
     store = PositionStore(settings, instance)
     topics.ensure_control()
     with Publisher(settings, store, instance, stop) as publisher:
-        publisher.open()
-        old = store.read(over_damage=True).position
-        publisher.claim()
+        takeover = Takeover(
+            settings=settings, publisher=publisher, store=store, topics=topics,
+            wanted=lambda: not stop.requested, over_damage=True,
+        )  # fmt: skip
+        old = takeover.run().position
         connection = connect(settings.source)
         try:
             with asking(settings.source.where):

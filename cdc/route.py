@@ -84,8 +84,3 @@ class TableRouter:
         if topic not in self._pinned:
             self._pinned[topic] = self._count(topic)
         return self._pinned[topic]
-
-    @property
-    def pinned(self) -> Mapping[str, int]:
-        """Topic -> partition count, as the position keeps it."""
-        return dict(self._pinned)

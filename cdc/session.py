@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cdc.check_position import resumable
 from cdc.checks import Inspected, inspect, server_id, wanted_tables
@@ -26,6 +26,7 @@ from cdc.source.engine import chosen, open_source
 from cdc.source.options import Limits, SourceOptions
 from cdc.source.seam import Batch, ChangeSource
 from cdc.start import first_position
+from cdc.takeover import Takeover
 from cdc.topics import Topics
 from ops.log import logger
 from ops.mysql import connect, connect_args
@@ -90,22 +91,27 @@ class Opener:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Take the source over, in the order that leaves no gap for a second owner. Raises `TidemarkError`."""
+        if self._claimed and (rival := self.rival()) is not None:
+            raise rival  # before a new producer fences it
         self._topics.ensure_control()
         with ExitStack() as stack:
             publisher = stack.enter_context(
                 Publisher(self._settings, self._store, self._instance, self._stop, share=self.share)
             )
-            publisher.open()
-            stored = self._stored()
-            publisher.claim()
+            takeover = Takeover(
+                settings=self._settings,
+                publisher=publisher,
+                store=self._store,
+                topics=self._topics,
+                wanted=self._wanted,
+                claimed=self._claimed,
+            )
+            stored = takeover.run()
             self._claimed = True
             yield self._assemble(stack, publisher, stored)
 
-    def _stored(self) -> Stored:
-        stored = self._store.read(lambda: not self._stop.requested)
-        if self._claimed and not self._store.is_ours(stored):
-            raise self._store.fenced(stored)
-        return stored
+    def _wanted(self) -> bool:
+        return not self._stop.requested
 
     def _assemble(self, stack: ExitStack, publisher: Publisher, stored: Stored) -> Session:
         settings = self._settings
@@ -120,7 +126,7 @@ class Opener:
         with asking(settings.source.where):
             start = self._position(connection, inspected, stored, known)
         router = self._router(inspected, known, start)
-        self._create_topics(inspected, router, start)
+        start = self._with_topics(inspected, router, start)
         policy = DdlPolicy(settings, router, known=known, stored=read_definitions(settings), look=self._look)
         source = self._source(router, known, own_id)
         stack.enter_context(closed_when_asked(self._stop, source))
@@ -140,7 +146,7 @@ class Opener:
                 inspected.server,
                 stored.position,
                 where=settings.source.where,
-                wanted=lambda: not self._stop.requested,
+                wanted=self._wanted,
             )
         if own.highest_seq():
             raise PositionLostError(
@@ -173,13 +179,16 @@ class Opener:
 
     def rival(self) -> FencedError | None:
         """The error to end with if somebody else owns the source by now."""
-        stored = self._store.read(lambda: not self._stop.requested)
+        stored = self._store.read(self._wanted)
         return None if self._store.is_ours(stored) else self._store.fenced(stored)
 
-    def _create_topics(self, inspected: Inspected, router: TableRouter, start: Position) -> None:
+    def _with_topics(self, inspected: Inspected, router: TableRouter, start: Position) -> Position:
+        """Create those of the tables that are there; the position pins their partitions from here on."""
         captured = [table for table in inspected.tables if router.captures(table.db, table.name)]
         topics = sorted({router.topic(table.db, table.name) for table in captured})
-        self._topics.ensure({name: router.partitions(name) for name in topics}, pinned=start.partitions)
+        counts = {name: router.partitions(name) for name in topics}
+        self._topics.ensure(counts, pinned=start.partitions)
+        return replace(start, partitions={**start.partitions, **counts})
 
     def _router(self, inspected: Inspected, known: dict[str, Table], start: Position) -> TableRouter:
         router = TableRouter(

@@ -43,7 +43,7 @@ class Topics:
     def __init__(self, settings: KafkaSettings, source: str) -> None:
         self._settings = settings
         self._source = source
-        self._admin: AdminClient = admin(settings, f"{source}-cdc")
+        self.client: AdminClient = admin(settings, f"{source}-cdc")
         self._ready: set[str] = set()
 
     def count(self, topic: str) -> int:
@@ -104,7 +104,7 @@ class Topics:
 
     def _existing(self, topics: Iterable[str] | None = None) -> dict[str, int]:
         try:
-            found = self._admin.list_topics(timeout=_TIMEOUT_S).topics
+            found = self.client.list_topics(timeout=_TIMEOUT_S).topics
         except KafkaException as error:
             raise translate(error, self._settings.bootstrap_servers) from error
         wanted = found if topics is None else set(topics)
@@ -113,7 +113,7 @@ class Topics:
     def _create(self, topics: list[NewTopic]) -> None:
         if not topics:
             return
-        for name, future in self._admin.create_topics(topics, request_timeout=_TIMEOUT_S).items():
+        for name, future in self.client.create_topics(topics, request_timeout=_TIMEOUT_S).items():
             where = f"topic {name} on {self._settings.bootstrap_servers}"
             try:
                 answer(future, _TIMEOUT_S, where, expected=(KafkaError.TOPIC_ALREADY_EXISTS, *_BAD_SHAPE))

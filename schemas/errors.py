@@ -145,6 +145,12 @@ class TopicMismatchError(UnsafeError):
     code = "topic-mismatch"
 
 
+class HangingTransactionError(UnsafeError):
+    """Kafka holds records of a transaction without an end, and either end could lose events."""
+
+    code = "hanging-transaction"
+
+
 class IndexForeignError(UnsafeError):
     """An index or alias of that name exists, and tidemark did not make it."""
 

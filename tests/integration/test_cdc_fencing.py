@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,6 +14,7 @@ from cdc_process import Cdc, execute
 from committed import end_of
 from ops.settings import Settings
 from runner import until
+from servers import Mysql
 from topic import read_topics
 
 pytestmark = pytest.mark.stack
@@ -22,17 +26,37 @@ def seen(settings, database: str) -> list[int]:
     return [r.key["id"] for r in sorted(found, key=lambda r: r.value["source"]["seq"])]
 
 
+@contextmanager
+def writing(mysql: Mysql, database: str) -> Iterator[list[int]]:
+    """Rows, one after the other; gives their keys."""
+    over, written = threading.Event(), list[int]()
+
+    def write() -> None:
+        with mysql.connect(database=database) as connection:
+            while not over.wait(0.005):
+                execute(connection, f"INSERT INTO t VALUES ({len(written) + 1}, 1)")
+                written.append(len(written) + 1)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield written
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_the_newer_one_takes_over(cdc_settings, start, stored, mysql, table) -> None:
     settings = cdc_settings()
     older = start(settings)
     first = until(lambda: stored(settings).claimant, "the first claim")
-    newer = start(settings)
-    assert older.wait() == 7, older.said
+    with writing(mysql, table) as written:  # so that the older one commits while the newer one takes over
+        until(lambda: seen(settings, table), "the first row")
+        newer = start(settings)
+        assert older.wait() == 7, older.said
     assert "fenced" in older.said
     assert stored(settings).claimant not in ("", first)
-    with mysql.connect(database=table) as connection:
-        execute(connection, "INSERT INTO t VALUES (1, 1)")
-    until(lambda: seen(settings, table) == [1], "the row")
+    until(lambda: seen(settings, table) == written, "the rows")
     assert newer.stop() == 0, newer.said
 
 

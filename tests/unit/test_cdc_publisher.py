@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import orjson
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from cdc.position_store import Instance, PositionStore
+from cdc.position_store import POSITION_KEY, Instance, PositionStore, Stored
 from cdc.publisher import Publisher
+from cdc.route import TableFilter, TableRouter
+from cdc.source.seam import Batch, Record
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import RefusedError, SlowCommitError, TidemarkError, TopicMismatchError, UnreachableError
+from schemas.errors import (
+    FencedError,
+    RefusedError,
+    SlowCommitError,
+    TidemarkError,
+    TopicMismatchError,
+    UnreachableError,
+)
+from schemas.position import Position
 
 
 @pytest.fixture
@@ -37,3 +49,82 @@ def test_errors(publisher: Publisher, code: int, expected: type[TidemarkError]) 
     found = publisher._give_up(KafkaException(KafkaError(code)))
     assert type(found) is expected
     assert found.hint
+
+
+class _Client:
+    """Takes everything."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, bytes, bytes]] = []
+
+    def produce(self, topic: str, *, value: bytes, key: bytes, **_: object) -> None:
+        self.taken.append((topic, key, value))
+
+    def produce_batch(self, _topic: str, messages: list[dict[str, Any]], **_: object) -> int:
+        return len(messages)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+class _Topics:
+    def ensure(self, *_: object, **__: object) -> None: ...
+
+
+def test_the_position_names_no_topic_that_does_not_exist_yet(publisher: Publisher) -> None:
+    """The reading thread is ahead: its tables' topics are created when their own batch is published."""
+    client: Any = _Client()
+    publisher._producer = client
+    known = Position(gtid_set="", file="f", pos=4, server_uuid="", seq=0, partitions={"s.d.old": 2})
+    router = TableRouter("s", TableFilter(["*.*"]), topics={}, pinned=known.partitions, count=lambda _topic: 3)
+    router.partitions("s.d.later")
+    record = Record("s.d.t", 0, b"{}", b"{}")
+    batch = Batch(records=(record,), position=Position(
+        gtid_set="", file="f", pos=5, server_uuid="", seq=1024, partitions={"s.d.t": 3}
+    ))  # fmt: skip
+    topics: Any = _Topics()
+    found = publisher.publish(batch, router=router, topics=topics, known=known)
+    assert found is not None
+    assert found.partitions == {"s.d.old": 2, "s.d.t": 3}
+    ((_, stored),) = [(key, value) for _, key, value in client.taken if key == POSITION_KEY]
+    assert orjson.loads(stored)["partitions"] == {"s.d.old": 2, "s.d.t": 3}
+
+
+@pytest.mark.parametrize(
+    ("steps", "claimant", "expected"),
+    [
+        ("", "dead", SlowCommitError),  # the claims were not read yet: it cannot be told
+        ("follow", "dead", SlowCommitError),
+        ("follow", "me", SlowCommitError),  # committed, and the answer was lost
+        ("follow", "heir", FencedError),
+        ("follow claim", "me", SlowCommitError),
+        ("follow claim", "heir", FencedError),
+    ],
+)
+def test_fenced_is_who_reads_another_claim_than_before(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, steps: str, claimant: str, expected: type[TidemarkError]
+) -> None:
+    client: Any = _Client()
+    publisher._producer = client
+    if "follow" in steps:
+        publisher.follow(Stored(claimant="dead"))
+    if "claim" in steps:
+        publisher.claim()
+    monkeypatch.setattr(PositionStore, "read", lambda *_: Stored(claimant=claimant))
+    found = publisher._give_up(KafkaException(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH)))
+    assert type(found) is expected
+
+
+def test_the_time_that_kafka_has_grows_with_that_of_a_transaction(publisher: Publisher) -> None:
+    settings = Settings.model_validate({
+        "source": {"name": "s"}, "kafka": {"bootstrap_servers": "127.0.0.1:1", "transaction_timeout_s": 600},
+    })  # fmt: skip
+    with Publisher(settings, publisher._store, publisher._instance, Stop()) as patient:
+        assert (publisher._slow_s, patient._slow_s) == (30, 300)
+        patient._newest = "1 row changes, 67108864 bytes, for s.d.t"
+        assert (
+            "67108864 bytes, for s.d.t" in patient._slow("commit_transaction", KafkaError(KafkaError._TIMED_OUT)).hint
+        )

@@ -94,4 +94,3 @@ def test_partition_counts_are_pinned_from_the_first_use_on() -> None:
     assert made.partitions("shop.a.new") == 4
     counts["shop.a.new"] = 8
     assert made.partitions("shop.a.new") == 4
-    assert made.pinned == {"shop.a.old": 12, "shop.a.new": 4}
