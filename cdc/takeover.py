@@ -109,7 +109,8 @@ class Takeover:
         )
         position = hidden[-1] if hidden and judge.positions is Fate.COMMIT else stored.position
         if aborted:
-            self.publisher.end(self._echoes(aborted, 0)[0], commit=False)
+            highest = max((held.seqs[1] for held in aborted if held.seqs), default=0)
+            self.publisher.end(self._echoes(aborted, highest)[0], commit=False)
         if committed and position is not None:
             position = self._commit(committed, position)
         self._await_ended([held.place for held, _ in fates])
