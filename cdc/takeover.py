@@ -109,6 +109,7 @@ class Takeover:
         )
         position = hidden[-1] if hidden and judge.positions is Fate.COMMIT else stored.position
         if aborted:
+            # Above all of it: else the next look finds two transactions.
             highest = max((held.seqs[1] for held in aborted if held.seqs), default=0)
             self.publisher.end(self._echoes(aborted, highest)[0], commit=False)
         if committed and position is not None:
