@@ -58,7 +58,7 @@ def again(world: World, **options: Any) -> tuple[AuditReport, list[str]]:
     """The next audit, and how it began."""
     with capture_logs() as said:
         report = audit(Context(settings=world.settings, **options))
-    assert not list(shelf.folder(world.name).glob("open/*"))
+    assert not list(shelf.folder(world.name).glob("open/*")), report.reason
     return report, [line["action"] for line in said if line["action"] in ("audit_resumed", "audit_anew")]
 
 
@@ -111,7 +111,7 @@ def test_one_beside_another_puts_nothing_aside(make_world: MakeWorld, monkeypatc
     world.put(*ids(60))
     world.sync()
     interrupt(world, monkeypatch, resumable=False)
-    assert not list(shelf.folder(world.name).glob("open/*"))
+    assert not list(shelf.folder(world.name).glob("open/*")), report.reason
     assert again(world)[1] == []
 
 
@@ -125,6 +125,7 @@ def cut(world: World) -> None:
 def recreated(world: World) -> None:
     for future in world._admin.delete_topics([world.topic]).values():
         future.result(60)
+    until(lambda: world.topic not in world._admin.list_topics(timeout=10).topics, "the topic's end")
     world._make_topic(world.topic, world.partitions, {"cleanup.policy": "compact"})
 
 
