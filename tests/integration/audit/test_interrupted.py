@@ -111,7 +111,7 @@ def test_one_beside_another_puts_nothing_aside(make_world: MakeWorld, monkeypatc
     world.put(*ids(60))
     world.sync()
     interrupt(world, monkeypatch, resumable=False)
-    assert not list(shelf.folder(world.name).glob("open/*")), report.reason
+    assert not list(shelf.folder(world.name).glob("open/*"))
     assert again(world)[1] == []
 
 
