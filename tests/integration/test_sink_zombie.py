@@ -112,7 +112,7 @@ def test_an_older_event_is_read_again_after_elasticsearch_was_killed(
     world.client.indices.flush(index=world.alias(), force=True)
     server.kill()
     server.start()
-    sink_command(sink, "rewind", "--to-offset", "0")
+    sink_command(sink, "rewind", "--to-offset", "0", "--apply")
     again = world.sink(sink=slow)
     world.await_equal()
     assert set(world.documents()) == {"2"}
