@@ -47,7 +47,8 @@ def whole(servers: Servers, elastic: Elastic, folder: Path, rows: int) -> dict[s
             cost = {side: meter.cost(child.pid).cpu_s * 1e6 / rows for side, child in (("cdc", cdc), ("sink", sink))}
             for child in (sink, cdc):
                 child.stop()
-        client.indices.delete(index=f"{name}.*", ignore_unavailable=True, expand_wildcards="all")
+        # Elasticsearch deletes what is named only.
+        client.indices.delete(index=[*client.indices.get(index=f"{name}.*", expand_wildcards="all")])
         client.close()
     return {"rows": rows, "per_s": round(rows / took_s), "cpu_us": {side: round(us, 2) for side, us in cost.items()}}
 
