@@ -49,7 +49,8 @@ def writing(mysql: Mysql, database: str) -> Iterator[list[int]]:
 def test_the_newer_one_takes_over(cdc_settings, start, stored, mysql, table) -> None:
     settings = cdc_settings()
     older = start(settings)
-    first = until(lambda: stored(settings).claimant, "the first claim")
+    older.await_said('"first_start"')  # what is inserted from here on is read
+    first = stored(settings).claimant
     with writing(mysql, table) as written:  # so that the older one commits while the newer one takes over
         until(lambda: seen(settings, table), "the first row")
         newer = start(settings)
