@@ -4,9 +4,9 @@ VENV ?= .venv
 # Test processes side by side, each with servers of its own (about 3 GiB); tests wait more than they compute.
 JOBS ?= 2
 BIN := $(VENV)/bin
-# The native engine as it was built last, and what it is built from.
+# The native extensions as they were built last, and what they are built from.
 ENGINE := $(VENV)/.engine-$(or $(TIDEMARK_NATIVE),auto)
-CRATE := setup.py cdc/native/Cargo.toml cdc/native/Cargo.lock $(wildcard cdc/native/src/*.rs cdc/native/src/*/*.rs)
+CRATES := setup.py $(wildcard $(foreach room,cdc schemas,$(addprefix $(room)/native/,Cargo.toml Cargo.lock src/*.rs src/*/*.rs)))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup demo test lint soak bench lock clean
@@ -20,8 +20,8 @@ $(VENV)/.ready: pyproject.toml requirements.lock requirements-dev.lock
 	touch $@
 
 # A build that is not required may fail: then there is no engine, rather than an older one.
-$(ENGINE): $(VENV)/.ready $(CRATE)
-	rm -f $(VENV)/.engine-* cdc/source/_native*.so
+$(ENGINE): $(VENV)/.ready $(CRATES)
+	rm -f $(VENV)/.engine-* cdc/source/_native*.so schemas/_native*.so
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	touch $@
 

@@ -1,0 +1,1 @@
+"""What the native reader offers; made by schemas/native."""
