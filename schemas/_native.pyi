@@ -1,1 +1,0 @@
-"""What the native reader offers; made by schemas/native."""
