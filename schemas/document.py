@@ -93,20 +93,23 @@ _SOURCE = b'%b,"_cdc":{"key":%b%b%d,"seq":%d,"rev":0,"fp":%d,"ts_ms":%d}}'
 
 
 class Origin:
-    """What the documents of one partition of a topic have in common; makes their JSON, as `document` would."""
+    """What the documents of one partition of a topic have in common; makes their JSON, as `document` would.
 
-    __slots__ = ("_block", "_partition")
+    `block`: what is in `_cdc` between key and offset.
+    """
+
+    __slots__ = ("_partition", "block")
 
     def __init__(self, topic_id: str, partition: int) -> None:
         self._partition = partition
-        self._block = b',"topic_id":%b,"partition":%d,"offset":' % (orjson.dumps(topic_id), partition)
+        self.block = b',"topic_id":%b,"partition":%d,"offset":' % (orjson.dumps(topic_id), partition)
 
     def source(self, after: Mapping[str, Any], *, key: str, offset: int, seq: int, ts_ms: int) -> bytes:
         """The `_source` of a row, `_cdc` included."""
         return _SOURCE % (
             orjson.dumps(_fields(after))[:-1],
             orjson.dumps(key),
-            self._block,
+            self.block,
             offset,
             seq,
             fingerprint(key, self._partition, offset),
@@ -116,6 +119,6 @@ class Origin:
     def around(self, fields: bytes, *, key: str, offset: int, seq: int, ts_ms: int) -> bytes:
         """The same of fields that are a JSON object already."""
         made = _SOURCE % (
-            fields[:-1], orjson.dumps(key), self._block, offset, seq, fingerprint(key, self._partition, offset), ts_ms,
+            fields[:-1], orjson.dumps(key), self.block, offset, seq, fingerprint(key, self._partition, offset), ts_ms,
         )  # fmt: skip
         return made if fields != b"{}" else made.replace(b"{,", b"{", 1)

@@ -41,6 +41,11 @@ class Actions:
             self._of_shape if not self._as_it_is else self._of_text if self._copied else self._of_row
         )
 
+    @property
+    def heads(self) -> dict[str, bytes]:
+        """What the lines of an index and of a delete begin with, and the `block` of `Origin`."""
+        return {"index": self._index, "delete": self._delete, "block": self._origin.block}
+
     def lines(self, item: Item) -> bytes:
         """The same, of an item. Raises `DocumentError` if no document can be made of it."""
         if self._as_it_is:

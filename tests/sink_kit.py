@@ -39,6 +39,28 @@ class Letters:
         self.written += letters
 
 
+class Message:
+    """As the Kafka client hands it over."""
+
+    def __init__(self, offset: int, key: bytes | None, value: bytes | None, headers: Any = None) -> None:
+        self._offset, self._key, self._value, self._headers = offset, key, value, headers
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> bytes | None:
+        return self._key
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def headers(self) -> Any:
+        return self._headers
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 5000 + self._offset
+
+
 def part_of(number: int = 0, start: int = 0, topic: str = "shop.shop.orders", shape: Shape = PLAIN) -> Part:
     return Part(
         topic=topic, number=number, topic_id="uuid", table="shop.orders", alias=topic, start=Mark(start, 0), began_ms=0,

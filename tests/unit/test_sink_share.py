@@ -14,31 +14,9 @@ from schemas.key import BARRIER_KEY
 from sink.action import Actions
 from sink.part import Item, item_in
 from sink.share import Intake, intake, lane_of, share_of
-from sink_kit import BASE, part_of, raw_key
+from sink_kit import BASE, Message, part_of, raw_key
 
 LANES = 3
-
-
-class Message:
-    """As the Kafka client hands it over."""
-
-    def __init__(self, offset: int, key: bytes | None, value: bytes | None, headers: Any = None) -> None:
-        self._offset, self._key, self._value, self._headers = offset, key, value, headers
-
-    def offset(self) -> int:
-        return self._offset
-
-    def key(self) -> bytes | None:
-        return self._key
-
-    def value(self) -> bytes | None:
-        return self._value
-
-    def headers(self) -> Any:
-        return self._headers
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, 5000 + self._offset
 
 
 def event(offset: int, key: str, seq: int, *, op: str = "c", version: int = 1, **more: Any) -> Message:

@@ -102,10 +102,19 @@ mod tests {
         let usual = event("null", r#"{"id":1}"#, "c");
         assert!(read(usual.as_bytes()).is_some());
         for (from, to) in [
-            ("\"op\":\"c\"", "\"op\":\"t\""), ("\"op\":\"c\"", "\"op\":\"d\""), ("\"op\":\"c\"", "\"op\":\"cc\""),
-            ("\"seq\":1024", "\"seq\":\"1024\""), ("\"seq\":1024", "\"sequence\":1024"), ("\"seq\":1024", "\"seq\":-1"),
-            ("\"before\":null,", ""), ("null,\"after\"", "null, \"after\""), ("18001}", "18001}}"), ("18001}", "18001"),
-            ("{\"id\":1}", "[1]"), ("{\"id\":1}", "null"), ("\"ts_us\"", "\"more\":1,\"ts_us\""),
+            ("\"op\":\"c\"", "\"op\":\"t\""),
+            ("\"op\":\"c\"", "\"op\":\"d\""),
+            ("\"op\":\"c\"", "\"op\":\"cc\""),
+            ("\"seq\":1024", "\"seq\":\"1024\""),
+            ("\"seq\":1024", "\"sequence\":1024"),
+            ("\"seq\":1024", "\"seq\":-1"),
+            ("\"before\":null,", ""),
+            ("null,\"after\"", "null, \"after\""),
+            ("18001}", "18001}}"),
+            ("18001}", "18001"),
+            ("{\"id\":1}", "[1]"),
+            ("{\"id\":1}", "null"),
+            ("\"ts_us\"", "\"more\":1,\"ts_us\""),
         ] {
             let text = usual.replace(from, to);
             assert_ne!(text, usual, "{from}");

@@ -1,8 +1,15 @@
-//! Reads the records of a change topic by the thousand. `python` is the way in; all the rest knows nothing of Python.
+//! Reads the records of a change topic by the thousand. `python` is the way in; what it does not need knows nothing of
+//! Python.
 
+pub mod document;
 pub mod event;
 pub mod key;
+pub mod newest;
 pub mod scan;
 
+#[cfg(feature = "python")]
+mod intake;
+#[cfg(feature = "python")]
+mod messages;
 #[cfg(feature = "python")]
 mod python;
