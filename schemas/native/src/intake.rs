@@ -13,7 +13,7 @@ struct Lane<'py> {
     offsets: Vec<Bound<'py, PyAny>>,
     seqs: Vec<Bound<'py, PyInt>>,
     keys: Vec<Bound<'py, PyBytes>>,
-    values: Vec<u8>,
+    values: Vec<Bound<'py, PyBytes>>,
     value_sizes: Vec<isize>,
     lines: Vec<u8>,
     line_sizes: Vec<usize>,
@@ -25,7 +25,7 @@ impl<'py> Lane<'py> {
             PyList::new(py, self.offsets)?,
             PyList::new(py, self.seqs)?,
             PyList::new(py, self.keys)?,
-            PyBytes::new(py, &self.values),
+            joined(py, &self.values)?,
             PyList::new(py, self.value_sizes)?,
             PyBytes::new(py, &self.lines),
             PyList::new(py, self.line_sizes)?,
@@ -89,13 +89,25 @@ pub fn intake<'py>(messages: Vec<Bound<'py, PyAny>>, about: About<'py>) -> PyRes
         lane.keys.push(message.key);
         lane.line_sizes.push(lane.lines.len() - before);
         lane.value_sizes.push(message.value.as_ref().map_or(-1, |value| value.as_bytes().len() as isize));
-        if let Some(value) = &message.value {
-            lane.values.extend_from_slice(value.as_bytes());
+        if let Some(value) = message.value {
+            lane.values.push(value);
             newest_ms = ts_ms;
         }
     }
     let lanes = lanes.into_iter().map(|lane| lane.columns(py, newest_ms)).collect::<PyResult<_>>()?;
     Ok(Some((lanes, opened)))
+}
+
+fn joined<'py>(py: Python<'py>, values: &[Bound<'py, PyBytes>]) -> PyResult<Bound<'py, PyBytes>> {
+    let size = values.iter().map(|value| value.as_bytes().len()).sum();
+    PyBytes::new_with(py, size, |mut room| {
+        for value in values {
+            let (place, rest) = room.split_at_mut(value.as_bytes().len());
+            place.copy_from_slice(value.as_bytes());
+            room = rest;
+        }
+        Ok(())
+    })
 }
 
 /// An event's seq, commit time and row, which a delete has not.
