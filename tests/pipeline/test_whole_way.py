@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import on_portable
+from engines import on_native
 from oracle import documents
 from runner import Pipeline, until
 from servers import Elastic, Mysql
@@ -123,7 +123,7 @@ def test_every_kind_of_change(
     assert pipeline.stop("sink") == 0
 
 
-@on_portable
+@on_native
 def test_sakila(make_pipeline: Callable[..., Pipeline], mysql: Mysql) -> None:
     folder = os.environ.get("TIDEMARK_SAKILA")
     if not folder:
