@@ -19,7 +19,7 @@ $(VENV)/.ready: pyproject.toml requirements.lock requirements-dev.lock
 	TIDEMARK_NATIVE=off $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# A build that is not required may fail: then there is no engine, rather than an older one.
+# A build that is not required may fail: then there is no extension, rather than an older one.
 $(ENGINE): $(VENV)/.ready $(CRATES)
 	rm -f $(VENV)/.engine-* cdc/source/_native*.so schemas/_native*.so
 	$(BIN)/python setup.py --quiet build_ext --inplace
@@ -43,7 +43,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cdc/native/check.sh $(BIN)/python
+	tests/check_crates.sh $(BIN)/python
 
 lock: setup
 	$(BIN)/python -m pip install --quiet uv

@@ -1,4 +1,4 @@
-"""Whether the native engine is built: `TIDEMARK_NATIVE` is `require`, `off`, or unset for "if a compiler is there"."""
+"""Whether the native extensions are built: `TIDEMARK_NATIVE` is `require`, `off`, or unset: if a compiler is there."""
 
 import os
 
@@ -13,7 +13,7 @@ if _WANTED not in _OPTIONS:
 
 
 class BuildRust(build_rust):
-    """The extension of pyproject.toml, optional unless it is required."""
+    """The extensions of pyproject.toml, optional unless they are required."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
@@ -24,7 +24,7 @@ class BuildRust(build_rust):
 
 
 class Wheel(bdist_wheel):
-    """Without the extension, one wheel is for all."""
+    """Without the extensions, one wheel is for all."""
 
     def finalize_options(self) -> None:
         if _WANTED == "off":

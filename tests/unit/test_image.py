@@ -14,6 +14,7 @@ STEPS = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ").splitlines
 BUILD, LAST = [index for index, step in enumerate(STEPS) if re.match(r"FROM python:", step)]
 IGNORED = (ROOT / "deploy/Dockerfile.dockerignore").read_text().split()
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTENSIONS = PYPROJECT["tool"]["setuptools-rust"]["ext-modules"]
 
 
 def sent(path: str) -> bool:
@@ -42,20 +43,23 @@ def test_only_what_is_locked_is_installed() -> None:
     for install in installs:
         assert "--require-hashes" in install or "--no-index" in install, install
     assert "--no-build-isolation" in "".join(STEPS)
-    assert "--locked" in PYPROJECT["tool"]["setuptools-rust"]["ext-modules"][0]["args"]
+    assert all("--locked" in extension["args"] for extension in EXTENSIONS)
     assert (ROOT / "requirements.lock").read_text().count("--hash=sha256:") > 10
 
 
-def test_the_native_engine_is_in_it() -> None:
+def test_the_native_extensions_are_in_it() -> None:
     wheel = next(step for step in STEPS[BUILD:LAST] if "pip wheel" in step)
     assert "TIDEMARK_NATIVE=require " in wheel
-    assert any("import cdc.source._native" in step for step in STEPS[LAST:]), "loaded where it runs"
+    loaded = "".join(step for step in STEPS[LAST:] if "import " in step)
+    assert len(EXTENSIONS) == 2
+    assert all(extension["target"] in loaded for extension in EXTENSIONS), "loaded where they run"
 
 
-def test_the_toolchain_is_new_enough_for_the_crate() -> None:
+def test_the_toolchain_is_new_enough_for_the_crates() -> None:
     has = next(re.findall(r"rust:(\d+)\.(\d+)", step)[0] for step in STEPS if step.startswith("FROM rust:"))
-    needs = tomllib.loads((ROOT / "cdc/native/Cargo.toml").read_text())["package"]["rust-version"].split(".")
-    assert [int(part) for part in has] >= [int(part) for part in needs]
+    for extension in EXTENSIONS:
+        needs = tomllib.loads((ROOT / extension["path"]).read_text())["package"]["rust-version"].split(".")
+        assert [int(part) for part in has] >= [int(part) for part in needs]
 
 
 def test_it_runs_as_nobody_in_particular() -> None:
@@ -69,9 +73,11 @@ def test_it_runs_as_nobody_in_particular() -> None:
         "setup.py",  # without it TIDEMARK_NATIVE means nothing
         "pyproject.toml",
         "requirements.lock",
-        "cdc/native/Cargo.toml",
-        "cdc/native/Cargo.lock",
-        "cdc/native/src/lib.rs",
+        *(
+            f"{room}/native/{name}"
+            for room in ("cdc", "schemas")
+            for name in ("Cargo.toml", "Cargo.lock", "src/lib.rs")
+        ),
         *(f"{package.replace('.', '/')}/__init__.py" for package in PYPROJECT["tool"]["setuptools"]["packages"]),
     ],
 )
@@ -88,6 +94,8 @@ def test_what_is_built_is_sent_to_the_builder(path: str) -> None:
         "cdc/native/target/release/libtidemark_native.so",
         "cdc/native/fuzz/corpus/rows/seed",
         "cdc/source/_native.abi3.so",
+        "schemas/_native.abi3.so",
+        "schemas/native/target/release/libtidemark_records.so",
         "deploy/secrets/mysql_password",
         "tests/conftest.py",
         "tidemark.toml",

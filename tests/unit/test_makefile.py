@@ -1,4 +1,4 @@
-"""When `make` builds the native engine again: never for nothing, and always before an older one would be tested."""
+"""When `make` builds the native extensions again: never for nothing, and always before older ones would be tested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MADE_FROM = ("pyproject.toml", "requirements.lock", "requirements-dev.lock", "setup.py")
-CRATE = ("Cargo.toml", "Cargo.lock", "src/lib.rs", "src/decoder/changes.rs")
+CRATES = (
+    *(f"cdc/native/{name}" for name in ("Cargo.toml", "Cargo.lock", "src/lib.rs", "src/decoder/changes.rs")),
+    *(f"schemas/native/{name}" for name in ("Cargo.toml", "Cargo.lock", "src/key.rs")),
+)
 BUILD = "build_ext --inplace"
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make in PATH")
@@ -19,9 +22,9 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make in
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
-    """A checkout whose engine was built, after all that it is built from, without TIDEMARK_NATIVE."""
+    """A checkout whose extensions were built, after all that it is built from, without TIDEMARK_NATIVE."""
     shutil.copy(ROOT / "Makefile", tmp_path)
-    files = [*MADE_FROM, *(f"cdc/native/{name}" for name in CRATE)]
+    files = [*MADE_FROM, *CRATES]
     for time_s, name in enumerate([*files, ".venv/.ready", ".venv/.engine-auto"]):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +43,7 @@ def _plan(house: Path, target: str, native: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("target", ["setup", "test", "bench", "soak", "demo"])
-@pytest.mark.parametrize("changed", [f"cdc/native/{name}" for name in CRATE] + ["setup.py"])
+@pytest.mark.parametrize("changed", [*CRATES, "setup.py"])
 def test_a_changed_crate_is_built_before_it_is_used(house: Path, target: str, changed: str) -> None:
     assert BUILD not in _plan(house, target)
     (house / changed).touch()
@@ -52,6 +55,6 @@ def test_a_changed_crate_is_built_before_it_is_used(house: Path, target: str, ch
 
 def test_another_wish_is_another_engine(house: Path) -> None:
     plan = _plan(house, "test", "require")
-    assert "rm -f .venv/.engine-* cdc/source/_native*.so" in plan
+    assert "rm -f .venv/.engine-* cdc/source/_native*.so schemas/_native*.so" in plan
     assert plan.index(BUILD) < plan.index("-m pytest")
     assert BUILD not in _plan(house, "test", "auto")
