@@ -11,10 +11,25 @@ from schemas.document import fingerprint_of
 _ROW_BYTES = 300
 
 
+class Packed(NamedTuple):
+    """Rows of which no objects were made. `buffers`: the columns in the order of `Columns`, as Arrow has them.
+
+    A number has four bytes in partitions and fps, one in ops, else eight; of keys there are two buffers, where they
+    begin and end, and their texts.
+    """
+
+    rows: int
+    buffers: tuple[bytes, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.buffers))
+
+
 class Columns(NamedTuple):
     """As many entries in each. `keys`: row keys in UTF-8; `ops`: letters as numbers; `fps`: 0 where no row is left.
 
-    Barriers are in none of the columns.
+    Barriers are in none of the columns, and rows that are packed only there.
     """
 
     keys: list[bytes]
@@ -25,10 +40,11 @@ class Columns(NamedTuple):
     times_ms: list[int]
     fps: list[int]
     barriers: list[Op]
+    packed: list[Packed]
 
     @classmethod
     def empty(cls) -> Columns:
-        return cls([], [], [], [], [], [], [], [])
+        return cls([], [], [], [], [], [], [], [], [])
 
     @classmethod
     def of(cls, ops: Iterable[Op]) -> Columns:
@@ -55,13 +71,15 @@ class Columns(NamedTuple):
         for mine, more in zip(self.table, other.table, strict=True):
             mine.extend(more)
         self.barriers.extend(other.barriers)
+        self.packed.extend(other.packed)
 
     @property
     def table(self) -> list[list[Any]]:
-        """The columns without the barriers."""
-        return list(self[:-1])
+        """The columns without barriers and packed rows."""
+        return list(self[:-2])
 
     @property
     def size_bytes(self) -> int:
         """Roughly, in memory."""
-        return sum(map(len, self.keys)) + _ROW_BYTES * len(self.keys)
+        packed = sum(some.size_bytes for some in self.packed)
+        return packed + sum(map(len, self.keys)) + _ROW_BYTES * len(self.keys)

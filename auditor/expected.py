@@ -70,6 +70,7 @@ class Expected:
 
     def _flush(self) -> None:
         self._store.insert("ops", _TYPES, self._pending.table)
+        self._store.insert_packed("ops", _TYPES, self._pending.packed)
         self._pending = Columns.empty()
         if self._kept is not None:
             self._kept.keep(self._store, self._barriers)

@@ -8,24 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import compress
 from operator import not_
-from typing import NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 from confluent_kafka import Message
 
-from auditor.columns import Columns
+from auditor.columns import Columns, Packed
 from auditor.decode import operation
 from schemas.document import fingerprints_of
+from schemas.extension import EXTENSION
 from schemas.key import BARRIER_KEY, key_text
 from schemas.shape import PLAIN, Shape
 
+#: Makes columns of records that look as tidemark writes them; None where there is no extension.
+_SKIM: Any = getattr(EXTENSION, "skim", None)
 _OPS = {"c": ord("c"), "u": ord("u"), "r": ord("r")}
 _DELETE = ord("d")
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Source(msgspec.Struct, gc=False):
-    seq: int
-    ts_ms: int
+    seq: _Number
+    ts_ms: _Number
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -56,8 +60,10 @@ def glance(values: Sequence[bytes]) -> Glance | None:
     # Then each is at least a line, and so, if there are as many lines as values, exactly one.
     if [value[:1] for value in values].count(b"{") != len(values):
         return None
+    text = b"\n".join(values)
     try:
-        events = _decode(b"\n".join(values))
+        text.decode()  # what is passed over is not looked at so closely
+        events = _decode(text)
         ops = [_DELETE if event.after is None else _OPS[event.op] for event in events]
     except (ValueError, KeyError):  # msgspec's errors are ValueErrors
         return None
@@ -66,54 +72,19 @@ def glance(values: Sequence[bytes]) -> Glance | None:
     return Glance(ops, [event.source.seq for event in events], [event.source.ts_ms for event in events])
 
 
-class KeyTexts:
-    """Row keys as `key_text` tells them, in UTF-8; a single number or plain text is cut out of the JSON."""
-
-    __slots__ = ("_prefix",)
-
-    def __init__(self) -> None:
-        self._prefix = b"\n"  # begins no key
-
-    def all(self, keys: Sequence[bytes]) -> list[bytes]:
-        """As many texts as there are keys. Raises what `key_text` raises."""
-        size = len(self._prefix)
-        inner = [key[size:-1] for key in keys]
-        if [key[:size] for key in keys].count(self._prefix) == len(keys) and all(inner) and b"".join(inner).isdigit():
-            return inner
-        return [self.of(key) for key in keys]
-
-    def of(self, key: bytes) -> bytes:
-        """Raises what `key_text` raises."""
-        if not key.startswith(self._prefix) and not self._learn(key):
-            return key_text(key).encode()
-        inner = key[len(self._prefix) : -1]
-        if inner.isdigit():
-            return inner
-        return _plain(inner) or key_text(key).encode()
-
-    def _learn(self, key: bytes) -> bool:
-        head, colon, _ = key.partition(b'":')
-        if not colon or not head.startswith(b'{"') or b"\\" in head:
-            return False
-        self._prefix = head + colon
-        return True
-
-
-def _plain(inner: bytes) -> bytes | None:
-    text = inner[1:-1]
-    plain = inner[:1] == inner[-1:] == b'"' and b'"' not in text and b"\\" not in text
-    return text if plain else None
+def _texts(keys: Sequence[bytes]) -> list[bytes] | None:
+    """As `key_text` tells them, in UTF-8; None if one is no row's."""
+    try:
+        return [key_text(key).encode() for key in keys]
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 class Skim:
-    """Of one topic: what the keys of its table begin with is learned.
-
-    A shape that drops rows has to see them whole, and only records of tidemark's are read by members.
-    """
+    """Of one topic. Where a shape drops rows, or the records are not tidemark's, each of them is read whole."""
 
     def __init__(self, shape: Shape = PLAIN) -> None:
         self._shape = shape
-        self._texts = KeyTexts()
 
     def columns(self, messages: Sequence[Message]) -> Columns:
         """Raises `FormatError` for a record that tidemark cannot have written."""
@@ -122,6 +93,8 @@ class Skim:
         # The client's types say that parts of a message may be absent; of a change they never are.
         keys = cast("list[bytes]", [message.key() for message in messages])
         values = cast("list[bytes]", [message.value() for message in messages])
+        if _SKIM is not None:
+            return self._packed(messages, keys, values)
         if all(keys) and all(values) and BARRIER_KEY not in keys:
             return self._changes(messages, keys, values)
         usual = [bool(key and value) and key != BARRIER_KEY for key, value in zip(keys, values, strict=True)]
@@ -131,14 +104,22 @@ class Skim:
             made.add(operation(message, self._shape))
         return made
 
+    def _packed(self, messages: Sequence[Message], keys: list[bytes], values: list[bytes]) -> Columns:
+        parts = [message.partition() for message in messages]
+        offsets = [message.offset() for message in messages]
+        rows, buffers, left = _SKIM(keys, values, parts, offsets)
+        made = Columns.of(operation(messages[place], self._shape) for place in left)
+        if rows:
+            made.packed.append(Packed(rows, buffers))
+        return made
+
     def _changes(self, messages: Sequence[Message], keys: list[bytes], values: list[bytes]) -> Columns:
         """Of records with a key and a value."""
-        if (seen := glance(values)) is None:
+        if (seen := glance(values)) is None or (texts := _texts(keys)) is None:
             return Columns.of(operation(message, self._shape) for message in messages)
-        texts = self._texts.all(keys)
         parts = cast("list[int]", [message.partition() for message in messages])
         offsets = cast("list[int]", [message.offset() for message in messages])
         fps = fingerprints_of(texts, parts, offsets)
         if _DELETE in seen.ops:
             fps = [0 if op == _DELETE else fp for op, fp in zip(seen.ops, fps, strict=True)]
-        return Columns(texts, parts, offsets, seen.seqs, seen.ops, seen.times_ms, fps, [])
+        return Columns(texts, parts, offsets, seen.seqs, seen.ops, seen.times_ms, fps, [], [])

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import duckdb
 
-from auditor.arrow import Batch
+from auditor.arrow import Batch, Batches
+from auditor.columns import Packed
 from auditor.spill import Spill
 from schemas.errors import InconclusiveError
 
@@ -51,9 +52,17 @@ class Store:
     def insert(self, table: str, types: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
         """Append whole columns."""
         if columns and columns[0]:
-            self._connection.register("batch", Batch(types, columns))
-            self.run(f"INSERT INTO {table} SELECT * FROM batch")  # noqa: S608  names of our own
-            self._connection.unregister("batch")
+            self._append(table, Batch(types, columns))
+
+    def insert_packed(self, table: str, types: Sequence[str], packed: Sequence[Packed]) -> None:
+        """Append packed rows."""
+        if packed:
+            self._append(table, Batches(types, packed))
+
+    def _append(self, table: str, rows: Batch | Batches) -> None:
+        self._connection.register("batch", rows)
+        self.run(f"INSERT INTO {table} SELECT * FROM batch")  # noqa: S608  names of our own
+        self._connection.unregister("batch")
 
     def close(self) -> None:
         self._connection.close()

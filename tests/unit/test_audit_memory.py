@@ -26,7 +26,7 @@ with Store(memory) as store:
         keys = [(b"%08d" % (number * 7919 % count)).ljust(length, b"k") for number in numbers]
         rows = len(keys)
         places = [[number % 3 for number in numbers], list(numbers), [1 + number for number in numbers]]
-        expected.add(Columns(keys, *places, [99] * rows, [7] * rows, [number % 67 for number in numbers], []))
+        expected.add(Columns(keys, *places, [99] * rows, [7] * rows, [number % 67 for number in numbers], [], []))
     expected.seal({0: count, 1: count, 2: count})
     assert expected.keys == count
     root = expected.roots[1]

@@ -55,6 +55,7 @@ fn source(scanner: &mut Scanner<'_>) -> Option<(u64, u64, u64)> {
             b"\"seq\"" => seq = Some(whole(value)?),
             b"\"ts_ms\"" => ts_ms = Some(whole(value)?),
             b"\"table_version\"" => table_version = Some(whole(value)?),
+            _ if name.contains(&b'\\') => return None, // it may be one of these
             _ => {}
         }
         Some(())
@@ -108,6 +109,7 @@ mod tests {
             ("\"seq\":1024", "\"seq\":\"1024\""),
             ("\"seq\":1024", "\"sequence\":1024"),
             ("\"seq\":1024", "\"seq\":-1"),
+            ("\"seq\":1024", "\"seq\":1024,\"s\\u0065q\":2048"),
             ("\"before\":null,", ""),
             ("null,\"after\"", "null, \"after\""),
             ("18001}", "18001}}"),

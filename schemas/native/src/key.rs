@@ -4,14 +4,20 @@ use std::borrow::Cow;
 
 use crate::scan::{Scanner, whole};
 
+const MOST_COLUMNS: usize = 16; // of a key in MySQL
+
 /// The text; None for what is no key of the usual kind: numbers and strings without an escape.
 pub fn text(key: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut scanner = Scanner::new(key)?;
     let mut first: Option<&[u8]> = None;
     let mut several: Vec<u8> = Vec::new();
-    scanner.members(|scanner, _| {
+    let (mut names, mut count) = ([b"".as_slice(); MOST_COLUMNS], 0);
+    scanner.members(|scanner, name| {
         let value = scanner.value()?;
-        usual(value).then_some(())?;
+        // Of a name that comes twice only the last counts.
+        (usual(value) && !names[..count].contains(&name) && !name.contains(&b'\\')).then_some(())?;
+        *names.get_mut(count)? = name;
+        count += 1;
         match first {
             None => first = Some(value),
             Some(found) if several.is_empty() => several.extend([b"[", found, b",", value].concat()),
@@ -76,6 +82,8 @@ mod tests {
             r#"{"a":18446744073709551616}"#,
             "",
             r#"{"a":1,"b":1e2}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":2}"#,
         ] {
             assert_eq!(told(key), None, "{key}");
         }

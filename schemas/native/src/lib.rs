@@ -6,10 +6,13 @@ pub mod event;
 pub mod key;
 pub mod newest;
 pub mod scan;
+pub mod skim;
 
 #[cfg(feature = "python")]
 mod intake;
 #[cfg(feature = "python")]
 mod messages;
+#[cfg(feature = "python")]
+mod pyskim;
 #[cfg(feature = "python")]
 mod python;

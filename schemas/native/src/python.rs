@@ -6,4 +6,6 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::intake::intake;
+    #[pymodule_export]
+    use crate::pyskim::skim;
 }

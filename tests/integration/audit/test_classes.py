@@ -186,6 +186,7 @@ def test_a_switched_off_fp_sum_would_miss_what_cancels_out(
     world.sync()
     world.overwrite("120", source)
     world.remove("121")
+    monkeypatch.setattr("auditor.skim._SKIM", None)
     monkeypatch.setattr("auditor.skim.fingerprints_of", lambda keys, *_: [0] * len(keys))
     read_sums = queries.read_sums
     monkeypatch.setattr(queries, "read_sums", lambda *found: [total._replace(fp=0) for total in read_sums(*found)])
