@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--per-s", type=int, default=5000, help="rows a second of the latency (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="of the latency (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=3, help="lanes too (default: %(default)s)")
-    parser.add_argument("--items", type=int, default=2000, help="of a request made before (default: %(default)s)")
+    parser.add_argument("--items", type=int, default=2000, help="of a request of the others (default: %(default)s)")
     parser.add_argument("--sink", default="{}", metavar="JSON", help="options of [sink] other than the defaults")
     parser.add_argument("--out", type=Path, default=Path("bench-sink.json"), help="default: %(default)s")
     return parser.parse_args()

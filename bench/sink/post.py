@@ -1,64 +1,46 @@
-"""What Elasticsearch takes at most: bulk bodies that were made before, posted by several connections.
+"""The sink's limit: the requests that it has sent, sent again by as many connections, each its own in their order.
 
-Run as `python -m bench.sink.post`: it makes the bodies, then posts them.
+Run as `python -m bench.sink.post`: it reads them into memory, then sends them as the sink does.
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
-import threading
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from elasticsearch import Elasticsearch
 
 from bench.errors import BenchError
-from bench.sink.rows import Filled, bodies
+from bench.sink.requests import Request, kept
+from ops.elastic import raw
+from ops.settings import ElasticsearchSettings
+from sink.bulk import send
 
 
-class Bodies:
-    """Handed out one by one, to several threads."""
-
-    def __init__(self, found: list[bytes]) -> None:
-        self._left = iter(found)
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> Iterator[bytes]:
-        while True:
-            with self._lock:
-                body = next(self._left, None)
-            if body is None:
-                return
-            yield body
-
-
-def post(client: Elasticsearch, found: Bodies, failures: list[str]) -> None:
+def post(client: Elasticsearch, requests: Sequence[Request]) -> None:
     """One connection."""
-    for body in found:
-        reply = client.bulk(operations=cast("Any", body), require_alias=True, filter_path="errors").body
-        if reply["errors"]:
-            failures.append("Elasticsearch did not take everything")
+    for request in requests:
+        if not send(client, request.body, request.items, gzip=request.gzip).applied:
+            raise BenchError("Elasticsearch did not apply everything")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.sink.post", description=__doc__)
-    for name in ("url", "source", "topic_id"):
-        parser.add_argument(name)
-    for name in ("rows", "items", "connections"):
-        parser.add_argument(name, type=int)
+    parser.add_argument("url")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("rows", type=int)
     options = parser.parse_args()
-    filled = Filled(source=options.source, topic_id=options.topic_id, rows=options.rows)
-    made = Bodies(list(bodies(filled, options.items)))
-    client = Elasticsearch([options.url], connections_per_node=options.connections, max_retries=0, request_timeout=120)
-    failures: list[str] = []
-    threads = [threading.Thread(target=post, args=(client, made, failures)) for _ in range(options.connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise BenchError(failures[0])
+    lanes = [list(kept(path)) for path in sorted(options.folder.iterdir())]
+    items = sum(request.items for lane in lanes for request in lane)
+    if items != options.rows:
+        raise BenchError(f"{items} documents were recorded of {options.rows}", where=str(options.folder))
+    client = raw(ElasticsearchSettings(urls=[options.url]), connections_per_node=len(lanes))
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        for connection in [pool.submit(post, client, lane) for lane in lanes]:
+            connection.result()
     signal.pause()  # until we are stopped: what we cost is read from /proc
 
 

@@ -1,4 +1,4 @@
-"""The sink, its limit and the usual way fill the same index from the same topic, turn by turn."""
+"""The sink, its limits and the usual way fill the same index with the same documents, turn by turn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.child import Child
@@ -18,7 +21,9 @@ from bench.sink.watch import Filling, filling
 from bench.spread import Spread
 from stack.watcher import Report
 
-SIDES = ("limit", "sink", "helpers")
+SIDES = ("limit", "ideal", "sink", "helpers")
+OTHERS = ("limit", "ideal", "helpers")
+_MAKE_IT = ("recorder", "sink")  # the index, themselves
 _TIMEOUT_S = 1800
 
 
@@ -49,26 +54,36 @@ class Race:
 
 
 def race(place: Place, filled: Filled, pids: dict[str, int], rounds: int, *, pin: bool, say: Report) -> Race:
-    """`pids`: of Elasticsearch and Kafka. The first turn, in which Java compiles what it runs, does not count."""
-    say(f"warming up: {_run(place, filled, pids, 'limit', pin=pin).to_json()}")
+    """`pids`: of Elasticsearch and Kafka. The first turn, in which Java compiles what it runs, does not count.
+
+    Every round begins with a sink that keeps its requests, for the limit of that round.
+    """
+    name = "pinned" if pin else "unpinned"
     runs: dict[str, list[Filling]] = {side: [] for side in SIDES}
     for number in range(rounds):
-        for side, found in runs.items():
-            found.append(_run(place, filled, pids, side, pin=pin))
-            say(f"{'pinned' if pin else 'unpinned'} {number + 1} {side}: {found[-1].to_json()}")
+        with TemporaryDirectory(prefix="requests-", dir=place.folder) as folder:
+            run = partial(_run, place, filled, pids, Path(folder), pin=pin)
+            if not number:
+                say(f"warming up: {run('ideal').to_json()}")
+            say(f"{name} {number + 1} recording: {run('recorder').to_json()}")
+            for side, found in runs.items():
+                found.append(run(side))
+                say(f"{name} {number + 1} {side}: {found[-1].to_json()}")
     return Race(pinned=pin, runs=runs)
 
 
-def _run(place: Place, filled: Filled, pids: dict[str, int], side: str, *, pin: bool) -> Filling:
+def _run(place: Place, filled: Filled, pids: dict[str, int], recorded: Path, side: str, *, pin: bool) -> Filling:
     name = f"{side}-{os.urandom(4).hex()}"
     starters: dict[str, Callable[[], Child]] = {
-        "limit": lambda: runners.limit(place, filled, name),
+        "recorder": lambda: runners.recorder(place, filled.source, name, recorded),
+        "limit": lambda: runners.limit(place, filled, name, recorded),
+        "ideal": lambda: runners.ideal(place, filled, name),
         "helpers": lambda: runners.helpers(place, filled, name),
         "sink": lambda: runners.sink(place, filled.source, name),
     }
     index = Index(place.elastic, filled.table)
     index.remove()
-    if side != "sink":
+    if side not in _MAKE_IT:
         index.make()
     try:
         with starters[side]() as child, pinned(_places(pids, child.pid)) if pin else nullcontext():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.sink.latency import Latency
-from bench.sink.race import SIDES, Race
+from bench.sink.race import OTHERS, SIDES, Race
 from bench.text_table import text_table
 
 PGSYNC_PER_S = 11_000  # its initial load, measured once on the machine of the targets
@@ -44,6 +43,7 @@ class Results:
         return {
             "servers": self.servers,
             "races": {race.name: race.to_json() for race in self.races},
+            "ratios": {race.name: {side: race.ratio(side).to_json() for side in OTHERS} for race in self.races},
             "latency": self.latency.to_json() if self.latency else None,
             "whole": self.whole or None,
             "flat": self.flat,
@@ -70,11 +70,14 @@ class Results:
 
 
 def _race(race: Race) -> str:
-    rows: Sequence[Sequence[str]] = [
-        (side, race.per_s(side).text(), f"{race.cpu_us(side, side):.1f}", f"{race.cpu_us(side, 'elasticsearch'):.1f}")
-        for side in SIDES
-    ]
-    return text_table((race.name, "docs/s", "own CPU us/doc", "Elasticsearch us/doc"), rows)
+    head = (race.name, "docs/s", "own CPU us/doc", "Elasticsearch us/doc", "the sink's speed to it")
+    return text_table(head, [_side(race, side) for side in SIDES])
+
+
+def _side(race: Race, side: str) -> tuple[str, ...]:
+    ratio = race.ratio(side).text(2) if side in OTHERS else ""
+    cpu = race.cpu_us(side, side), race.cpu_us(side, "elasticsearch")
+    return side, race.per_s(side).text(), *(f"{us:.1f}" for us in cpu), ratio
 
 
 def _lap(lap: dict[str, Any]) -> tuple[str, ...]:

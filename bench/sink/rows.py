@@ -1,4 +1,4 @@
-"""The rows that are indexed: as the records that cdc would publish of them, and as the bulk bodies that end it."""
+"""The rows that are indexed: as the records that cdc would publish of them, and as documents in bulk bodies."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def value(source: str, number: int, now_ms: int, seq: int | None = None) -> byte
 
 
 def bodies(filled: Filled, items: int) -> Iterator[bytes]:
-    """What the sink sends for these rows, in requests of `items` each."""
+    """The documents of these rows in the order of their ids, in requests of `items` each."""
     offsets = [itertools.count() for _ in range(PARTITIONS)]
     lines: list[bytes] = []
     for number in range(1, filled.rows + 1):

@@ -1,4 +1,4 @@
-"""Those who fill the index, each a process: the sink as a user runs it, its limit, and the usual way."""
+"""Those who fill the index, each a process: the sink as a user runs it, its limits, and the usual way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROOT = Path(__file__).parents[2]  # nothing of this folder is installed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a run happens. `connections`: as many as the sink has lanes; `items`: of a request that is made before."""
+    """Where a run happens. `connections`: as many as the sink has lanes; `items`: of a request of the others."""
 
     elastic: Elastic
     kafka: str
@@ -30,6 +30,16 @@ class Place:
 
 def sink(place: Place, source: str, group: str) -> Child:
     """`tidemark sink run`; `group` begins where nothing was committed."""
+    config = _configured(place, source, group)
+    return Child([sys.executable, "-m", "tidemark", "sink", "run", "-c", str(config)], place.folder / f"{group}.log")
+
+
+def recorder(place: Place, source: str, group: str, recorded: Path) -> Child:
+    """The same, and the requests that it sends are kept in the folder `recorded`."""
+    return _module(place, "record", [_configured(place, source, group), recorded], group)
+
+
+def _configured(place: Place, source: str, group: str) -> Path:
     tree: dict[str, dict[str, Any]] = {
         "source": {"name": source},
         "kafka": {"bootstrap_servers": place.kafka},
@@ -42,13 +52,18 @@ def sink(place: Place, source: str, group: str) -> Child:
     for section, values in tree.items():
         lines += [f"[{section}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
     config.write_text("\n".join(lines), encoding="utf-8")
-    return Child([sys.executable, "-m", "tidemark", "sink", "run", "-c", str(config)], place.folder / f"{group}.log")
+    return config
 
 
-def limit(place: Place, filled: Filled, name: str) -> Child:
-    """Bodies that were made before."""
+def limit(place: Place, filled: Filled, name: str, recorded: Path) -> Child:
+    """The requests that a sink has sent."""
+    return _module(place, "post", [place.elastic.url, recorded, filled.rows], name)
+
+
+def ideal(place: Place, filled: Filled, name: str) -> Child:
+    """Requests as no sink can send them."""
     numbers = [filled.rows, place.items, place.connections]
-    return _module(place, "post", [place.elastic.url, filled.source, filled.topic_id, *numbers], name)
+    return _module(place, "ideal", [place.elastic.url, filled.source, filled.topic_id, *numbers], name)
 
 
 def helpers(place: Place, filled: Filled, name: str) -> Child:
