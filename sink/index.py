@@ -113,7 +113,10 @@ class Indices:
         found = self._get(alias, timeout_s)
         if found is None:
             raise IndexMissingError(
-                "the index or its alias is gone", where=alias, hint="Restore it, or rebuild it from the topic."
+                "the index or its alias is gone",
+                where=alias,
+                hint="`tidemark sink rebuild` builds it anew. Or restore a snapshot, which is older than the sink's "
+                "offsets: then `tidemark sink rewind --to-timestamp` to before it.",
             )
         name, meta = self._ours(alias, found)
         return Behind(name=name, mark=meta.get("rules", ""), routing=tuple(meta.get("routing", ())))

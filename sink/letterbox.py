@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,6 +22,8 @@ from sink.standing import Standing
 
 _SILENCE_S = 60
 _FLUSH_S = 30
+_Headers = list[tuple[str, str | bytes | None]]
+_Done = Callable[[KafkaError | None, Message], None]
 
 
 class Numbered(NamedTuple):
@@ -148,14 +151,32 @@ class Letterbox:
         if self._producer is None:
             self._producer = producer(self._settings.kafka, self._client_id)
         for key, value, seq in records:
-            headers: list[tuple[str, str | bytes | None]] = [(SEQ_HEADER, str(seq).encode())] if value is None else []
-            self._producer.produce(self._topic, value, key=key, headers=headers, on_delivery=done)
+            headers: _Headers = [(SEQ_HEADER, str(seq).encode())] if value is None else []
+            self._produce(self._producer, key, value, headers, done)
         open_ = self._producer.flush(_FLUSH_S)
         if errors:
             raise translate(errors[0], self._settings.kafka.bootstrap_servers)
         if open_:
-            raise UnreachableError("Kafka does not take what is dropped", where=self._settings.kafka.bootstrap_servers)
+            raise self._untaken()
         return places
+
+    def _produce(self, sender: Producer, key: bytes, value: bytes | None, headers: _Headers, done: _Done) -> None:
+        """Wait while the client's queue is full, which letters of large rows are soon."""
+        deadline = time.monotonic() + _FLUSH_S
+        while True:
+            try:
+                sender.produce(self._topic, value, key=key, headers=headers, on_delivery=done)
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise self._untaken() from None
+                sender.poll(1)
+            else:
+                return
+
+    def _untaken(self) -> UnreachableError:
+        return UnreachableError(
+            "Kafka does not take what is written of dead letters", where=self._settings.kafka.bootstrap_servers
+        )
 
     def __enter__(self) -> Self:
         return self

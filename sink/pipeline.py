@@ -239,6 +239,7 @@ class Sink:
             "queued_bytes": self._lanes.queued_bytes,
             "full": self._pressure.high,
             "set_aside": sorted(self._lanes.set_aside),
+            "outdated": sorted(self._watcher.outdated),
             "not_captured": sorted(self._watcher.strangers),
         }
 

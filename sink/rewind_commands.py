@@ -33,10 +33,13 @@ def rewind(
     ] = None,
     partitions: Annotated[list[int] | None, typer.Option("--partition", help="Only this one, of one table.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Move them; without it this is a dry run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be moved: so it is anyway.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Go back in the topics, while no sink runs; the next one reads again from there. Nothing is ever skipped."""
     target = _target(to_offset, to_timestamp)
+    if apply and dry_run:
+        raise UsageError("--apply and --dry-run contradict each other", hint="Give one of them.")
     settings = load(config).settings
     configure(settings.service.log_format, settings.service.log_level, service="sink", pipeline=settings.source.name)
     chosen = _chosen(settings, tables or ())

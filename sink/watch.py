@@ -21,7 +21,7 @@ from schemas.shape import PLAIN, Shape
 from schemas.table import Table
 from sink import commit, deadletter, hints
 from sink.follow import follow
-from sink.index import Index, Indices
+from sink.index import Behind, Index, Indices
 from sink.partitions import check, noted
 from sink.retention import retention_s
 from sink.strangers import HINT, refuse_other_case, strangers
@@ -90,6 +90,7 @@ class Watcher:
         self._behind: dict[str, str] = {}  # alias -> the index that it was last seen to lead to
         self.ready = threading.Event()
         self.targets: Mapping[str, Target] = {}
+        self.outdated: frozenset[str] = frozenset()  # aliases of indices that were made by other rules
         self.strangers: Mapping[str, str] = {}  # configured, not captured -> what is said of it
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
@@ -181,6 +182,21 @@ class Watcher:
                 "written by the old one: `tidemark audit run --deep`.",
             )
         self._behind[target.alias] = behind.name
+        self._tell_outdated(target, behind)
+
+    def _tell_outdated(self, target: Target, behind: Behind) -> None:
+        """Of a section that was changed, or one that was not while the index was built anew: it may be either."""
+        if behind.made_by(target.shape.rules):
+            self.outdated -= {target.alias}
+        elif target.alias not in self.outdated:
+            self.outdated |= {target.alias}
+            _log.warning(
+                f"{behind.name} was made with another filter, transform, routing or fields than this sink has",
+                action="outdated_index",
+                table=target.table,
+                hint="If this sink's section is the newer one, `tidemark sink rebuild` makes the documents anew. "
+                "If not, start it with the one that the index was built with; then `tidemark audit run --deep`.",
+            )
 
     def _news(self, tables: Mapping[str, Table]) -> bool:
         known = self.targets

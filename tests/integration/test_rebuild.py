@@ -155,6 +155,8 @@ def test_interrupted_held_and_given_up(world: World, running: Callable[..., Rebu
     assert rebuilt(sink.config, "shop.orders", crash="rebuild_held:kill9").code == -signal.SIGKILL
     world.put({"id": 3, "note": "held"})
     until(lambda: "cluster_block_exception" in reason(sink), "the sink is held")
+    assert rebuilt(sink.config, "shop.orders", crash="rebuild_filled:kill9").code == -signal.SIGKILL
+    world.await_equal()  # the next one lets the sink write before it does anything else, whatever becomes of it
     done = rebuilt(sink.config, "shop.orders", "--abort")
     assert done.code == 0, done.said
     world.await_equal()

@@ -112,8 +112,10 @@ def test_an_index_of_other_rules_takes_the_place() -> None:
         shape=Shape(Rules(routing=("b", "a"))),
     )  # fmt: skip
     watcher._check_rules(target)  # what was there at the start may be older than the rules
+    assert watcher.outdated == {ALIAS}
     behind.append(Behind(name="o.000002", mark="", routing=("a", "b")))
     watcher._check_rules(target)
+    assert not watcher.outdated
     for mark, routing in (("", ()), ("other", ("a", "b"))):
         behind.append(Behind(name="o.000003", mark=mark, routing=routing))
         with pytest.raises(IndexRulesError, match=r"o.000003 has taken the place of o.000002"):

@@ -102,7 +102,8 @@ def _made(config: ConfigPath, table: str, console: Console) -> Iterator[Rebuild]
 
 
 def _tell(outcome: Outcome) -> None:
-    typer.echo(f"{outcome.alias} leads to {outcome.index}; the sink's writes were held for {outcome.held_s:.1f} s")
+    held = "" if outcome.held_s is None else f"; the sink's writes were held for {outcome.held_s:.1f} s"
+    typer.echo(f"{outcome.alias} leads to {outcome.index}{held}")
     refused = outcome.audit.tables[0].counts.get(FindingClass.DEAD_LETTERED, 0) if outcome.audit else 0
     if refused:
         typer.echo(f"{refused:,} rows are in the dead-letter topic: their last change does not fit the new index")

@@ -12,7 +12,8 @@ from schemas.report import AuditReport
 class Outcome:
     """Filled while it goes on. `old`: the index that was replaced, empty if there was none; times in seconds.
 
-    `offsets_set`: no sink was running, so the next one begins where the new index ends.
+    `offsets_set`: no sink was running, so the next one begins where the new index ends. `held_s`: None if it was not
+    this run that moved the alias.
     """
 
     table: str
@@ -25,7 +26,7 @@ class Outcome:
     offsets_set: bool = False
     records: int = 0
     fill_s: float = 0.0
-    held_s: float = 0.0
+    held_s: float | None = None
     audit: AuditReport | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -42,6 +43,6 @@ class Outcome:
             "offsets_set": self.offsets_set,
             "records": self.records,
             "fill_s": round(self.fill_s, 3),
-            "held_s": round(self.held_s, 3),
+            "held_s": None if self.held_s is None else round(self.held_s, 3),
             "audit": self.audit.model_dump(mode="json", by_alias=True) if self.audit else None,
         }

@@ -35,7 +35,7 @@ class Display:
         self._console = console
         self._meter = Meter()
         self._stage = ""
-        self._next_line = 0.0
+        self._began = self._next_line = 0.0
         self._bar: Progress | None = None
         if console.is_terminal:
             self._bar = Progress(
@@ -59,7 +59,7 @@ class Display:
 
     def stage(self, name: str) -> None:
         """What is counted from here on."""
-        self._stage, self._meter, self._next_line = name, Meter(), 0.0
+        self._stage, self._meter, self._next_line, self._began = name, Meter(), 0.0, time.monotonic()
 
     def count(self, done: int, total: int, waits_for: str = "") -> None:
         """So many of so many records."""
@@ -74,6 +74,16 @@ class Display:
                 said=escape(said),
                 visible=True,
             )
+        elif now >= self._next_line:
+            self._next_line = now + _LINE_EVERY_S
+            self.say(f"{self._stage}: {said}")
+
+    def pass_time(self) -> None:
+        """Nothing can be counted, but it goes on."""
+        now = time.monotonic()
+        said = f"{_time(now - self._began)} so far"
+        if self._bar:
+            self._bar.update(self._task, description=self._stage, completed=0, total=None, said=said, visible=True)
         elif now >= self._next_line:
             self._next_line = now + _LINE_EVERY_S
             self.say(f"{self._stage}: {said}")

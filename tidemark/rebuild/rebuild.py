@@ -146,6 +146,7 @@ class Rebuild:
 
     def _resumed(self, heir: Heir) -> Heir:
         await_alone(self._stop, self._groups, self._group(heir), self._table.full_name)
+        heir = self._let_write(heir)  # the one before may have been killed while it held the sink
         if heir.config != plan.config_of(self._settings, self._table):
             raise RebuildConfigError(
                 f"the configuration or transform of {self._table.full_name} has changed since {heir.name} was begun",
@@ -193,8 +194,10 @@ class Rebuild:
             crashpoint.reached("rebuild_filled")
             self._finish_loading(heir)
             self._prove(settings, accept_dead_letters=accept_dead_letters)
+            self._display.stage("passing the topic's end")
             heir = self._take_over(heir, feed)
             self._pass(feed)
+            self._display.quiet()
         return heir
 
     @contextmanager
@@ -210,8 +213,10 @@ class Rebuild:
         """`_pass`, if the run that moved the alias has not come that far."""
         if self._asked("looking at the alias", lambda: self._steps.is_attached(heir)):
             await_alone(self._stop, self._groups, self._group(heir), self._table.full_name)
+            self._display.stage("passing the topic's end")
             with self._fed(plan.in_group(self._beside, self._group(heir))) as feed:
                 self._pass(feed)
+            self._display.quiet()
 
     def _pass(self, feed: Feed) -> None:
         """Bring the new index past all that the sink had read when the alias moved.
@@ -287,13 +292,15 @@ class Rebuild:
 
     def _prove(self, settings: Settings, *, accept_dead_letters: bool) -> None:
         """Raises `RebuildFindingsError`, or `InconclusiveError`, if the new index is not as the topic says."""
-        self._display.say("auditing the new index")
+        self._display.stage("auditing the new index")
         try:
             # Beside it, `audit run` may be at the same table.
-            context = Context(settings=settings, stop=self._stop, resumable=False, deep=self._deep)
+            beat = self._display.pass_time
+            context = Context(settings=settings, stop=self._stop, resumable=False, deep=self._deep, beat=beat)
             report = audit(context, [_literal(self._table.full_name)])
         except StoppedError:
             raise KeyboardInterrupt from None
+        self._display.quiet()
         self.outcome.audit = report
         (table,) = report.tables
         if table.status is AuditStatus.CLEAN:
@@ -350,11 +357,14 @@ class Rebuild:
         self.outcome.swapped, self.outcome.held_s = True, time.monotonic() - began
         return heir
 
-    def _let_write(self, heir: Heir) -> None:
-        """Undo what holds the sink, unless the new index has taken over."""
-        if heir.blocked and not self._has_taken_over(heir):
-            self._asked(f"letting the sink write to {heir.old} again", lambda: self._steps.unblock(heir.old))
-            self._asked("taking note", lambda: self._steps.note(replace(heir, phase=Phase.FILLING, blocked=False)))
+    def _let_write(self, heir: Heir) -> Heir:
+        """Undo what holds the sink, unless the new index has taken over; what is noted then."""
+        if not heir.blocked or self._has_taken_over(heir):
+            return heir
+        self._asked(f"letting the sink write to {heir.old} again", lambda: self._steps.unblock(heir.old))
+        freed = replace(heir, phase=Phase.FILLING, blocked=False)
+        self._asked("taking note", lambda: self._steps.note(freed))
+        return freed
 
     def _follow(self, indices: Indices) -> None:
         """The sink brings the mapping of the index that it knows up to date: the new one has to be no older."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ops.settings import Settings
 from schemas import names
@@ -11,7 +10,8 @@ from schemas.deadletter import DeadLetter
 from schemas.report import FindingClass, TableReport
 from sink.letterbox import Letterbox, Numbered
 
-_BATCH = 1000
+_MOST = 1000
+_MOST_BYTES = 16 << 20
 
 
 class Refusals:
@@ -38,7 +38,7 @@ class Refusals:
     def _each(self, apply: Callable[[Letterbox, Sequence[DeadLetter]], None]) -> None:
         with self._letterbox() as letterbox:
             letters = self._building(letterbox)
-            while batch := list(islice(letters, _BATCH)):
+            for batch in _batches(letters):
                 apply(letterbox, batch)
 
     def new(self, report: TableReport) -> int:
@@ -69,6 +69,19 @@ class Refusals:
 
     def _letterbox(self) -> Letterbox:
         return Letterbox(self._settings, f"{self._settings.source.name}-rebuild")
+
+
+def _batches(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """Of as many as are worth a request, and of not too many bytes: a letter holds its event."""
+    batch, size = list[DeadLetter](), 0
+    for one in letters:
+        batch.append(one)
+        size += len(one.value or "")
+        if len(batch) >= _MOST or size >= _MOST_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _drop(letterbox: Letterbox, letters: Sequence[DeadLetter]) -> None:
