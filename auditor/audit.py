@@ -24,6 +24,7 @@ from ops.settings import Settings
 from ops.shapes import Shapes
 from schemas import names
 from schemas.errors import UsageError
+from schemas.extension import reader
 from schemas.report import AuditReport, AuditStatus, FindingClass, TableReport
 from schemas.table import Table
 
@@ -37,6 +38,8 @@ def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
     that table's reason to be inconclusive. Raises `UsageError` for a table that is not captured.
     """
     started = datetime.now(UTC)
+    read_by = reader(foreign=context.settings.sink.format == "debezium")
+    _log.info(str(read_by), action="records", reader=read_by.name)
     client = bounded.client(context)
     try:
         subjects = find_subjects(context, wanted)

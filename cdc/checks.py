@@ -18,12 +18,13 @@ from cdc.position_store import Instance, PositionStore
 from cdc.protections import policies, protections
 from cdc.route import TableFilter
 from cdc.server import Connection, Server, asking, query
-from cdc.source.engine import INSTALL, chosen
+from cdc.source.engine import chosen
 from cdc.topics import Topics
 from ops.checks import Finding, Severity
 from ops.mysql import connect
 from ops.settings import Settings
 from schemas.errors import ConfigError, PreflightError, TidemarkError
+from schemas.extension import INSTALL
 
 _DERIVED_FROM = 1 << 31  # people number their servers from below
 

@@ -14,6 +14,7 @@ from ops.settings import Settings
 from ops.shapes import Shapes
 from schemas import names
 from schemas.errors import ConfigError, TidemarkError
+from schemas.extension import INSTALL, reader
 from sink.index import Indices
 from sink.strangers import HINT, strangers
 
@@ -25,7 +26,18 @@ _NO_SECURITY = (400, 404, 405, 500)
 
 def findings(settings: Settings) -> list[Finding]:
     """Everything that was looked at; later checks are left out where the cluster does not answer."""
-    return [*_transforms(settings), *_strangers(settings), *_cluster(settings)]
+    return [_records(settings), *_transforms(settings), *_strangers(settings), *_cluster(settings)]
+
+
+def _records(settings: Settings) -> Finding:
+    """Who would read the records of topics, for the sink and the audit; a slow one that nobody asked for is a warning."""
+    found = reader(foreign=settings.sink.format == "debezium")
+    return Finding(
+        check="records",
+        severity=Severity.WARN if found.slow else Severity.OK,
+        what=str(found),
+        remedy=INSTALL if found.slow else "",
+    )
 
 
 def _transforms(settings: Settings) -> list[Finding]:

@@ -18,6 +18,7 @@ from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
 from schemas.errors import OffsetsLostError, UnreachableError
+from schemas.extension import reader
 from sink import barrier, hints, sidings
 from sink.admission import Admission
 from sink.chores import Chores
@@ -59,6 +60,8 @@ class Sink:
         name = settings.sink_group
         indices = Indices(self._client, settings.sink, settings.source.name, self._where)
         self._cluster = barrier.Cluster(client=self._client, where=self._where, verify=indices.verify)
+        read_by = reader(foreign=settings.sink.format == "debezium")
+        _log.info(str(read_by), action="records", reader=read_by.name)
         member = membership(settings)
         _log.info(
             f"group protocol {member.protocol}: {member.why}",

@@ -9,12 +9,9 @@ from cdc.source.options import SourceOptions
 from cdc.source.portable import PortableSource
 from cdc.source.seam import ChangeSource
 from schemas.errors import ConfigError
+from schemas.extension import INSTALL
 
 Name = Literal["auto", "native", "portable"]
-INSTALL = (
-    "Install a native wheel, or a Rust toolchain (rustup.rs) and then tidemark-cdc from its source: "
-    "TIDEMARK_NATIVE=require pip install --force-reinstall ."
-)
 
 
 class Engine(NamedTuple):

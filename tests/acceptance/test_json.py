@@ -40,6 +40,7 @@ def test_every_command(tidemark, make_pipeline, mysql, database: str) -> None:
     ):  # fmt: skip
         done = tidemark(*args, "-c", config, "--json")
         assert done.code == 0, (args, done.out, done.err)
+        assert args != ["audit", "run"] or "records are read" in done.err
         seen.add(one_object(done.out)["schema"])
     done = tidemark("cdc", "tail", "-c", config, "--json", "--limit", "1", "--position", f"file:{file}:{pos}")
     tail = one_object(done.out)
@@ -54,6 +55,7 @@ def test_every_command(tidemark, make_pipeline, mysql, database: str) -> None:
         "tidemark.sink.rewind/1",
     }  # fmt: skip  seen elsewhere
     assert seen | {tail["schema"]} == documented() - rest
+    assert "records are read" in pipeline.log("sink")
 
 
 def test_careless_hands(tidemark, configure, tmp_path: Path) -> None:
