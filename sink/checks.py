@@ -30,7 +30,7 @@ def findings(settings: Settings) -> list[Finding]:
 
 
 def _records(settings: Settings) -> Finding:
-    """Who would read the records of topics, for the sink and the audit; a slow one that nobody asked for is a warning."""
+    """Who would read records for the sink and the audit; a slow one that nobody asked for is a warning."""
     found = reader(foreign=settings.sink.format == "debezium")
     return Finding(
         check="records",

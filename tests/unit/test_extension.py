@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ops.settings import Settings
 from schemas import extension
 from schemas.extension import reader
 from sink.checks import _records
+
+
+def test_the_extension_is_there() -> None:
+    """Other tests are skipped without it."""
+    if extension.EXTENSION is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"it is not installed: {extension.MISSING}")
+    assert not extension.MISSING
+    assert extension.EXTENSION.intake
+    assert extension.EXTENSION.skim
 
 
 def test_it_is_read_natively_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
