@@ -30,7 +30,7 @@ _DIFFERENT = """
 CREATE TABLE different AS SELECT row_number() OVER () - 1 AS n, key FROM (
   SELECT s.key FROM scanned s LEFT JOIN wanted w ON w.partition = s.partition AND w."offset" = s."offset"
   WHERE w.digest IS DISTINCT FROM s.digest
-  UNION ALL SELECT key FROM last ANTI JOIN scanned USING (key) WHERE op NOT IN ('d', 't'))
+  UNION ALL SELECT key FROM last ANTI JOIN scanned USING (key) WHERE op NOT IN (ascii('d'), ascii('t')))
 """
 
 

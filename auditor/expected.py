@@ -9,6 +9,7 @@ from auditor.axis import Axis, by_offset
 from auditor.columns import Columns
 from auditor.kept import Kept
 from auditor.op import Barrier
+from auditor.repeated import Repeated
 from auditor.search import KEY, Range, Total
 from auditor.sort import sort
 from auditor.store import Store
@@ -20,23 +21,26 @@ _AT_ONCE_BYTES = 8 << 20
 _LEFT_OUT_BYTES = 16 << 20  # of keys in a request
 _LEFT_OUT_KEYS = 100_000  # each of them is asked for by its id
 
+_DELETED = "(ascii('d'), ascii('t'))"
 # seq is one number a source, except that a delete and its tombstone share it: both say the same.
+_FOLDED = """
+SELECT key, arg_max(partition, seq) AS partition, arg_max("offset", seq) AS "offset", max(seq) AS seq,
+       arg_max(op, seq) AS op, arg_max(ts_ms, seq) AS ts_ms, arg_max(fp, seq) AS fp
+FROM {ops} GROUP BY key
+"""
 _LAST = """
 CREATE TABLE last AS
 SELECT a.key, a.partition, a.fp,
        CASE WHEN a.seq < b.below THEN b."offset" ELSE a."offset" END AS "offset",
        CASE WHEN a.seq < b.below THEN b.below ELSE a.seq END AS seq,
-       CASE WHEN a.seq < b.below THEN 't' ELSE chr(a.op) END AS op,
+       CASE WHEN a.seq < b.below THEN ascii('t') ELSE a.op END AS op,
        CASE WHEN a.seq < b.below THEN b.ts_ms ELSE a.ts_ms END AS ts_ms
-FROM (SELECT key, arg_max(partition, seq) AS partition, arg_max("offset", seq) AS "offset", max(seq) AS seq,
-             arg_max(op, seq) AS op, arg_max(ts_ms, seq) AS ts_ms, arg_max(fp, seq) AS fp
-      FROM {ops} GROUP BY key) a
-LEFT JOIN barriers b ON b.partition = a.partition
+FROM ({folded}) a LEFT JOIN barriers b ON b.partition = a.partition
 """
 _SETTLED = '(SELECT o.* FROM ops o JOIN ends USING (partition) WHERE "offset" < high)'
 _UNSETTLED = 'CREATE TABLE unsettled AS SELECT DISTINCT key FROM ops JOIN ends USING (partition) WHERE "offset" >= high'
-_LIVE = "CREATE VIEW live AS SELECT * FROM last ANTI JOIN unsettled USING (key) WHERE op NOT IN ('d', 't')"
-_GONE = "CREATE TABLE gone AS SELECT key FROM last ANTI JOIN unsettled USING (key) WHERE op IN ('d', 't')"
+_LIVE = f"CREATE VIEW live AS SELECT * FROM last ANTI JOIN unsettled USING (key) WHERE op NOT IN {_DELETED}"  # noqa: S608  constants
+_GONE = f"CREATE TABLE gone AS SELECT key FROM last ANTI JOIN unsettled USING (key) WHERE op IN {_DELETED}"  # noqa: S608
 
 
 class Expected:
@@ -47,8 +51,13 @@ class Expected:
     `unsettled`: how many of them have a settled operation, too.
     """
 
-    def __init__(self, store: Store, partitions: Sequence[int], kept: Kept | None = None) -> None:
-        """`kept`: what an interrupted audit had read is there at once, and what is read is put aside."""
+    def __init__(
+        self, store: Store, partitions: Sequence[int], kept: Kept | None = None, *, most_rows: int = 0
+    ) -> None:
+        """`kept`: what an interrupted audit had read is there at once, and what is read is put aside.
+
+        `most_rows`: how many records will be added, about; 0 if that is not known.
+        """
         self._store = store
         self._partitions = tuple(partitions)
         self._pending = Columns.empty()
@@ -60,6 +69,8 @@ class Expected:
         self.unsettled = 0
         store.run(f"CREATE TABLE ops ({_COLUMNS})")
         self._barriers = kept.load(store) if kept else []
+        [(rows,)] = store.run("SELECT count(*) FROM ops")
+        self._repeated = Repeated(store, 0 if rows else most_rows)
 
     def add(self, ops: Columns) -> None:
         """One batch, in any order."""
@@ -71,6 +82,7 @@ class Expected:
     def _flush(self) -> None:
         self._store.insert("ops", _TYPES, self._pending.table)
         self._store.insert_packed("ops", _TYPES, self._pending.packed)
+        self._repeated.note(self._pending)
         self._pending = Columns.empty()
         if self._kept is not None:
             self._kept.keep(self._store, self._barriers)
@@ -93,16 +105,32 @@ class Expected:
         over = any(offset >= settled[partition] for partition, offset in self.last_read().items())
         self._store_settled(settled)
         run(_UNSETTLED if over else "CREATE TABLE unsettled (key BLOB)")
-        run(_LAST.format(ops=_SETTLED if over else "ops"))
-        run("DROP TABLE ops")
+        if self._repeated.told and not self.barriers:
+            self._fold_repeated(over=over)
+        else:
+            run(_LAST.format(folded=_FOLDED.format(ops=_SETTLED if over else "ops")))
+            run("DROP TABLE ops")
         run(_LIVE)
         [(count, size)] = run("SELECT count(*), coalesce(sum(octet_length(key)), 0) FROM unsettled")
         if count > _LEFT_OUT_KEYS or size > _LEFT_OUT_BYTES:
             run("DELETE FROM unsettled")
         [(self.unsettled,)] = run("SELECT count(*) FROM unsettled SEMI JOIN last USING (key)")
-        self.deleted = dict(run("SELECT partition, count(*) FROM last WHERE op IN ('d', 't') GROUP BY partition"))
+        deleted = f"SELECT partition, count(*) FROM last WHERE op IN {_DELETED} GROUP BY partition"  # noqa: S608
+        self.deleted = dict(run(deleted))
         [(self.newest_ts_ms,)] = run("SELECT max(ts_ms) FROM last")
         self._sum_up()
+
+    def _fold_repeated(self, *, over: bool) -> None:
+        """Most rows are the last of their keys: they stay where they are."""
+        run = self._store.run
+        if over:
+            run('DELETE FROM ops USING ends WHERE ends.partition = ops.partition AND "offset" >= high')
+        if self._repeated.any:
+            run(f"CREATE TABLE folded AS {_FOLDED.format(ops='ops SEMI JOIN repeated USING (key)')}")
+            run("DELETE FROM ops WHERE key IN (SELECT key FROM repeated)")
+            run("INSERT INTO ops BY NAME FROM folded")
+            run("DROP TABLE folded")
+        run("ALTER TABLE ops RENAME TO last")
 
     def _store_settled(self, settled: Mapping[int, int]) -> None:
         self._store.run("CREATE TABLE ends (partition INTEGER, high BIGINT)")

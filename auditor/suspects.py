@@ -38,7 +38,7 @@ class Suspects:
         """Join them with what is expected of them; how many there are."""
         self._store.run(f"""
             CREATE TABLE {self._name}_judged AS SELECT row_number() OVER () - 1 AS n, * FROM (
-              SELECT s.id, l.key, l.partition, l."offset", l.seq, l.op, l.ts_ms
+              SELECT s.id, l.key, l.partition, l."offset", l.seq, chr(l.op) AS op, l.ts_ms
               FROM (SELECT DISTINCT id FROM {self._name}) s LEFT JOIN last l ON document_id(l.key) = s.id)
             """)  # noqa: S608  our own name
         return self._count()

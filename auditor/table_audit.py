@@ -128,7 +128,8 @@ class TableAudit:
             kept = Kept(context, subject.topic, subject.topic_id, subject.shape, self._windows)
             stack.enter_context(kept.until_done())
         with self._timed("read_s"):
-            expected = self._read(topic, Expected(store, self._windows.partitions, kept))
+            most = sum(part.high - part.low for part in self._windows.parts)
+            expected = self._read(topic, Expected(store, self._windows.partitions, kept, most_rows=most))
         if self._index is None:
             expected.seal(self._windows.highs)
             if expected.keys:

@@ -6,6 +6,7 @@ pub mod event;
 pub mod key;
 pub mod newest;
 pub mod scan;
+pub mod seen;
 pub mod skim;
 
 #[cfg(feature = "python")]

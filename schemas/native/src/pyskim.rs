@@ -1,8 +1,10 @@
-//! The columns of a batch, for Python.
+//! The columns of a batch, and what is known of their keys, for Python.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::seen;
 use crate::skim::{Columns, Record};
 
 type Objects<'py> = Vec<Bound<'py, PyAny>>;
@@ -49,4 +51,32 @@ pub fn skim<'py>(
         columns.fps,
     ];
     Ok((rows, PyTuple::new(py, buffers.iter().map(|buffer| PyBytes::new(py, buffer)))?, places))
+}
+
+/// Keys that were there. `keys`: how many there will be, about; more are no mistake.
+#[pyclass]
+pub struct Seen(seen::Seen);
+
+#[pymethods]
+impl Seen {
+    #[new]
+    fn new(keys: usize) -> Seen {
+        Seen(seen::Seen::new(keys))
+    }
+
+    /// Remember the keys of these columns; those that may have been there before. The others certainly were not.
+    fn again<'py>(&mut self, py: Python<'py>, key_ends: &[u8], keys: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let mut found = Vec::new();
+        let mut begin = 0;
+        let (ends, _) = key_ends.as_chunks::<4>();
+        for end in ends.iter().skip(1) {
+            let end = u32::from_ne_bytes(*end) as usize;
+            let key = keys.get(begin..end).ok_or_else(|| PyValueError::new_err("a key ends where there is none"))?;
+            if self.0.again(key) {
+                found.push(PyBytes::new(py, key));
+            }
+            begin = end;
+        }
+        Ok(found)
+    }
 }

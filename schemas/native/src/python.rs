@@ -7,5 +7,5 @@ mod _native {
     #[pymodule_export]
     use crate::intake::intake;
     #[pymodule_export]
-    use crate::pyskim::skim;
+    use crate::pyskim::{Seen, skim};
 }
