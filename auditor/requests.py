@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +27,8 @@ _RECOVERY = 0.9
 class Requests:
     """The one way to Elasticsearch. `count` and `response_bytes` are what it cost so far.
 
-    Every 429 doubles the time between requests; answers shorten it again.
+    In no second are there more than allowed; a few may follow each other at once. Every 429 doubles the time between
+    requests; answers shorten it again.
     """
 
     def __init__(self, context: Context) -> None:
@@ -33,9 +36,11 @@ class Requests:
         self.response_bytes = 0
         self._context = context
         self._where = ", ".join(context.settings.elasticsearch.urls)
-        self._least_gap_s = self._gap_s = 1 / context.settings.audit.max_requests_per_s
+        per_s = context.settings.audit.max_requests_per_s
+        self._least_gap_s = self._gap_s = 1 / per_s
+        self._at_once = max(1, int(per_s))
+        self._sent = deque([-math.inf], maxlen=self._at_once)  # when the last of them were
         self._refused = False
-        self._next = 0.0
 
     def send(self, what: str, call: Callable[[], Any]) -> Any:
         """The answer's body. Raises one of our errors, after `start_timeout_s` of trying if it is retryable."""
@@ -72,7 +77,12 @@ class Requests:
         return refused
 
     def _wait(self) -> None:
+        due = -math.inf
+        if self._gap_s > self._least_gap_s:
+            due = self._sent[-1] + self._gap_s
+        elif len(self._sent) == self._at_once:
+            due = self._sent[0] + self._gap_s * self._at_once
         now = time.monotonic()
-        if now < self._next:
-            self._context.stop.wait(self._next - now)
-        self._next = max(now, self._next) + self._gap_s
+        if now < due:
+            self._context.stop.wait(due - now)
+        self._sent.append(max(now, due))

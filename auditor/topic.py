@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -90,11 +93,17 @@ class Topic:
             yield [operation(message, self.shape) for message in batch]
 
     def columns(self, windows: Sequence[Watermark]) -> Iterator[Columns]:
-        """The same records as columns."""
+        """The same records as columns, made of one batch while the next one is read."""
         skim = Skim(self.shape)
-        for batch in self.messages(windows):
-            self.events += len(batch)
-            yield skim.columns(batch)
+        with _rarely_collected(), ThreadPoolExecutor(1, "skim") as pool:
+            ahead: Future[Columns] | None = None
+            for batch in self.messages(windows):
+                self.events += len(batch)
+                before, ahead = ahead, pool.submit(skim.columns, batch)
+                if before is not None:
+                    yield before.result()
+            if ahead is not None:
+                yield ahead.result()
 
     def messages(self, windows: Sequence[Watermark]) -> Iterator[list[Message]]:
         """The records of the windows as they are."""
@@ -159,6 +168,17 @@ class Topic:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Messages are in no cycles, but thousands of them are looked through for some, over and over."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(_BATCH * 20, before[0]), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _within(batch: Sequence[Message], open_: Mapping[int, Watermark]) -> bool:
