@@ -2,6 +2,8 @@
 
 Kept beside the reports. An audit counts if it was clean and began no later than where the ones before it had ended.
 A plain one says nothing of versions and fields: a deep one begins where the last clean deep one ended.
+An audit that finds something wrong takes back what was proven, since it may lie before the end: until everything was
+clean again the next one reads everything. An event that Elasticsearch refused is read again as long as its letter stands.
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from auditor import shelf
+from auditor.findings import RED
 from schemas.errors import UsageError
-from schemas.report import Against, AuditReport, AuditStatus, TableReport
+from schemas.report import Against, AuditReport, AuditStatus, FindingClass, TableReport, Window
+
+_DEEP = {FindingClass.CONTENT, FindingClass.TAMPERED}
 
 
 class Grounds(NamedTuple):
@@ -34,16 +39,26 @@ def read(name: str, table: str, grounds: Grounds, *, deep: bool) -> dict[int, in
 
 
 def note(report: AuditReport) -> None:
-    """Keep what it has proven."""
-    if report.against is not Against.TOPIC:
+    """Keep what it has proven, and take back what it has found wrong."""
+    if report.against is Against.BINLOG:  # that says nothing of an index
         return
     place = _place(report.name)
     known = _read(place)
     for table in report.tables:
-        if table.status is AuditStatus.CLEAN and table.windows and table.index_id:
+        if table.status is AuditStatus.FINDINGS:
+            _take_back(known, table)
+        elif report.against is Against.TOPIC and table.status is AuditStatus.CLEAN and table.windows and table.index_id:
             grounds = Grounds(table.topic_id, table.index_id, table.rules)
             known[table.table] = {"grounds": list(grounds), **_proven(report.name, table, grounds)}
     shelf.write(place, orjson.dumps(known, option=orjson.OPT_NON_STR_KEYS))
+
+
+def _take_back(known: dict[str, Any], table: TableReport) -> None:
+    """What only a deep audit sees was never proven by a plain one."""
+    if set(table.counts) & RED <= _DEEP and table.table in known:
+        known[table.table][_depth(deep=True)] = {}
+    else:
+        known.pop(table.table, None)
 
 
 def _proven(name: str, table: TableReport, grounds: Grounds) -> dict[str, dict[int, int]]:
@@ -51,7 +66,7 @@ def _proven(name: str, table: TableReport, grounds: Grounds) -> dict[str, dict[i
     made = {}
     for deep in (False, True):
         before = read(name, table.table, grounds, deep=deep)
-        made[_depth(deep=deep)] = before | _ends(table, before) if table.deep or not deep else before
+        made[_depth(deep=deep)] = _ends(table, before) if table.deep or not deep else before
     return made
 
 
@@ -60,11 +75,32 @@ def _depth(*, deep: bool) -> str:
 
 
 def _ends(table: TableReport, before: Mapping[int, int]) -> dict[int, int]:
-    return {
-        window.partition: max(window.high, before.get(window.partition, 0))
-        for window in table.windows
-        if not table.since or window.low <= before.get(window.partition, -1)
-    }
+    made = dict(before)
+    refused = _refused(table)
+    for window in table.windows:
+        end = _end(window, before.get(window.partition, -1), whole=not table.since)
+        made[window.partition] = min(end, refused.get(window.partition, end))
+    if table.findings_cut:  # nobody knows where the others are
+        return {}
+    return {partition: end for partition, end in made.items() if end >= 0}
+
+
+def _end(window: Window, before: int, *, whole: bool) -> int:
+    """Negative if nothing is proven: also where the log ends before what was proven of it, for it is another one."""
+    if whole:
+        return window.high
+    if window.high < before:
+        return -1
+    return window.high if window.low <= before else before
+
+
+def _refused(table: TableReport) -> dict[int, int]:
+    """Partition -> offset of the first event that a dead letter explains: the next audit is to see it, too."""
+    made: dict[int, int] = {}
+    for finding in table.findings:
+        if (event := finding.expected) is not None:
+            made[event.partition] = min(event.offset, made.get(event.partition, event.offset))
+    return made
 
 
 def _place(name: str) -> Path:

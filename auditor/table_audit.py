@@ -168,6 +168,9 @@ class TableAudit:
         if not subject.shape.rules.transform:  # its code may have changed, which no state tells
             grounds = proven.Grounds(subject.topic_id or "", self._index_id, subject.shape.rules.mark)
             begin = proven.read(self._context.settings.source.name, subject.table, grounds, deep=self._context.deep)
+        ends = topic.ends(topic.partitions()) if begin else {}
+        if any(offset > ends.get(partition, 0) for partition, offset in begin.items()):
+            begin = {}  # the log ends before what was proven of it: what came there since is something else
         self._since = since.text if begin else ""
         return begin
 

@@ -13,7 +13,8 @@ from auditor import proven, words
 from auditor.audit import new_id
 from auditor.since import since
 from schemas.errors import UsageError
-from schemas.report import AuditReport, AuditStatus, TableReport, Window
+from reports import finding
+from schemas.report import Against, AuditReport, AuditStatus, TableReport, Window
 
 NOW = datetime.now(UTC)
 
@@ -59,11 +60,14 @@ def test_only_a_chain_of_clean_audits_proves(tmp_path: Path, monkeypatch: pytest
     proven.note(report(100, 200, asked="clean"))
     assert ends() == {0: 200}
     proven.note(report(201, 300, asked="0:201"))
-    proven.note(report(200, 400, asked="clean", status=AuditStatus.FINDINGS))
-    proven.note(report(0, 150))
+    assert ends() == {0: 200}
+    proven.note(report(200, 400, asked="clean", status=AuditStatus.INCONCLUSIVE))
     assert ends() == {0: 200}
     proven.note(report(0, 50, partition=1))
     assert ends() == {0: 200, 1: 50}
+    proven.note(report(150, 180, asked="0:150"))  # the log ends earlier than it did
+    assert ends() == {1: 50}
+    proven.note(report(0, 200))
     assert ends("U") == ends(index_id="i2") == ends(rules="a filter") == {}
     proven.note(report(0, 500, index_id=""))  # which index it was is not known
     assert (ends(), ends(index_id="")) == ({0: 200, 1: 50}, {})
@@ -89,6 +93,49 @@ def test_a_plain_audit_proves_nothing_of_what_only_a_deep_one_sees(
     assert ends() == [{0: 300}, {0: 150}]
     proven.note(report(150, 400, asked="clean", deep=True))
     assert ends() == [{0: 400}, {0: 400}]
+
+
+def test_what_was_found_takes_back_what_was_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    found: dict[str, Any] = {"status": AuditStatus.FINDINGS}
+
+    def ends() -> list[dict[int, int]]:
+        return [proven.read("shop", "a.b", proven.Grounds("T", "i1", ""), deep=deep) for deep in (False, True)]
+
+    def proof() -> None:
+        proven.note(report(0, 150, deep=True))
+        assert ends() == [{0: 150}, {0: 150}]
+
+    proof()
+    proven.note(report(0, 200, deep=True, counts={"content": 3, "dead_lettered": 1}, **found))
+    assert ends() == [{0: 150}, {}]
+    proven.note(report(150, 160, asked="2h", counts={"content": 3, "missing": 1}, **found))
+    assert ends() == [{}, {}]
+    proven.note(report(150, 160, asked="clean"))
+    assert ends() == [{}, {}]
+    proof()
+    other = report(0, 0, counts={"duplicate": 1}, **found).model_copy(update={"against": Against.BINLOG})
+    proven.note(other)
+    assert ends() == [{0: 150}, {0: 150}]
+    proven.note(report(0, 0, counts={"missing": 1}, **found).model_copy(update={"against": Against.MYSQL}))
+    assert ends() == [{}, {}]
+
+
+def test_an_event_that_was_refused_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def ends() -> dict[int, int]:
+        return proven.read("shop", "a.b", proven.Grounds("T", "i1", ""), deep=False)
+
+    letters = [finding("dead_lettered", str(offset), offset=offset) for offset in (70, 40, 90)]
+    proven.note(report(0, 100, findings=letters))
+    assert ends() == {0: 40}
+    proven.note(report(40, 200, asked="clean", findings=letters[:1]))
+    assert ends() == {0: 70}
+    proven.note(report(70, 300, asked="clean"))
+    assert ends() == {0: 300}
+    proven.note(report(0, 400, findings=letters, findings_cut=True))
+    assert ends() == {}
 
 
 def test_the_report_says_how_much_was_audited() -> None:

@@ -66,8 +66,17 @@ def test_since_the_last_clean_one(make_world: MakeWorld) -> None:
     second = run(world, "clean")
     assert found(second) == {"stale": ["1"]}
     assert (second.tables[0].cost.events, second.tables[0].keys) == (1, 1)
-    proven.note(second)
-    assert found(run(world, "clean")) == {"stale": ["1"]}  # it was not clean, so its end counts for nothing
+    world.remove("50")  # it came before what was proven
+    assert found(run(world, "clean")) == {"stale": ["1"]}
+    proven.note(world.audit())
+    third = run(world, "clean")  # what is known to be wrong is not forgotten
+    assert (found(third), third.tables[0].since) == ({"missing": ["50"], "stale": ["1"]}, "")
+    assert repair(Context(settings=world.settings), third, apply=True).repaired == 2
+    proven.note(run(world, "clean"))
+    assert run(world, "clean").tables[0].since == "clean"
+    place = shelf.folder(world.name) / "proven.json"
+    place.write_bytes(place.read_bytes().replace(b'{"0":', b'{"0":9'))  # as if the log had been longer
+    assert run(world, "clean").tables[0].since == ""
 
 
 def test_a_plain_audit_proves_nothing_for_a_deep_one(make_world: MakeWorld) -> None:
