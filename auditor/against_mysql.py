@@ -143,6 +143,7 @@ class MysqlAudit:
         return [self._read(doubt, rows.get(doubt.id)) for doubt in chunk]
 
     def _judged(self, chunk: Sequence[Doubt]) -> list[Doubt]:
+        self._excuses.look([doubt.id for doubt in chunk])
         docs = self._realtime.get([doubt.id for doubt in chunk])
         rows = self._rows(chunk)
         return [one for doubt in chunk for one in self._judge(doubt, rows.get(doubt.id), docs.get(doubt.id))]
@@ -175,7 +176,7 @@ class MysqlAudit:
             return
         if kind is FindingClass.FOREIGN or not doubt.values:
             kind = FindingClass.FOREIGN
-        elif self._excuses.refused(doubt.id, doc):
+        elif self._excuses.refused(doubt.id, doc, gone=kind is FindingClass.ORPHAN):
             kind = FindingClass.DEAD_LETTERED
         self.counts[kind] += 1
         if len(self.findings) < FINDINGS_LIMIT:

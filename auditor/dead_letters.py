@@ -35,10 +35,12 @@ class DeadLetters:
 
     Nor does one that another index than the alias's refused: one that a rebuild was building, and that was given up.
     `seq in letters`: the event with this seq was refused, and its letter is the newest of its row or still there.
+    `lowest`: partition -> an offset that no letter's event is below.
     """
 
     def __init__(self, context: Context, topic: str, alias: str) -> None:
         self._topic, self._alias = topic, alias
+        self.lowest: dict[int, int] = {}
         # The key of a letter begins with the topic: others need no look at what they say.
         self._begins = orjson.dumps({"topic": topic})[:-1] + b","
         self._context = context
@@ -77,6 +79,7 @@ class DeadLetters:
         if (place.topic, place.alias) == (self._topic, self._alias):
             row = _digest(key), place.seq, _digest(place.id.encode())
             self._file.execute("INSERT OR REPLACE INTO letters VALUES (?, ?, ?)", row)
+            self.lowest[place.partition] = min(place.offset, self.lowest.get(place.partition, place.offset))
 
     def _drop(self, key: bytes, seq: int | None) -> None:
         limit = (1 << 63) - 1 if seq is None else seq

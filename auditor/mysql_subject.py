@@ -99,6 +99,7 @@ class MysqlSubject:
         cdc = CdcSide(context)
         stack.callback(cdc.close)
         sink = SinkSide(context, subject.topic, subject.topic_id, topic.partitions())
+        store = stack.enter_context(Store(context.settings.audit.memory))
         return MysqlAudit(
             subject.table,
             server=server,
@@ -106,8 +107,8 @@ class MysqlSubject:
             check=RowCheck(layout, mysql.shown, subject.shape),
             realtime=Realtime(self._client, self._requests, place.name, subject.shape, whole=True),
             passage=Passage(context, cdc, topic, sink),
-            excuses=Excuses(topic, letters, subject.shape),
-            store=stack.enter_context(Store(context.settings.audit.memory)),
+            excuses=Excuses(topic, letters, subject.shape, store),
+            store=store,
         )
 
     def _report(self, seconds: float) -> TableReport:

@@ -62,6 +62,8 @@ class Place(NamedTuple):
     alias: str
     seq: int
     id: str
+    partition: int
+    offset: int
 
 
 def place_of(value: bytes) -> Place:
@@ -69,7 +71,9 @@ def place_of(value: bytes) -> Place:
     found = orjson.loads(value)
     check_format(found, "dead letter")
     try:
-        return Place(found["topic"], found["index"], int(found["seq"]), found["id"])
+        return Place(
+            found["topic"], found["index"], int(found["seq"]), found["id"], found["partition"], found["offset"]
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"not a dead letter: {type(error).__name__}: {error}") from None
 
