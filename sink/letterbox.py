@@ -103,6 +103,10 @@ class Letterbox:
                 if number == due and value is not None and wanted(found := Numbered(number, letter(value))):
                     yield found
 
+    def seq(self, key: bytes) -> int:
+        """Of the letter of a record key that stood when letters were last read; -1 if none did."""
+        return self._found.seq(key)
+
     def _read_on(self) -> Iterator[tuple[bytes, int, bytes, int]]:
         """To the topic's end, keeping what stands. Yields the letters: key, number, value, seq."""
         for message in self._reader.to_end(timeout_s=math.inf, silence_s=_SILENCE_S):

@@ -24,10 +24,14 @@ from sink.index import Index, Indices
 
 
 class Phase(StrEnum):
-    """How far a rebuild is. From `TAKING_OVER` on the writes of the index that is there may be blocked, by us."""
+    """How far a rebuild is. From `TAKING_OVER` on the writes of the index that is there may be blocked, by us.
+
+    `HEALED`: it has taken over, and dead letters of events that it took are dropped.
+    """
 
     FILLING = "filling"
     TAKING_OVER = "taking_over"
+    HEALED = "healed"
 
 
 class Replicas(StrEnum):

@@ -69,6 +69,13 @@ def test_an_index_that_refuses_rows_is_not_swapped_in(world: World) -> None:
     again = rebuilt(broken.config, "shop.orders")
     assert (again.code, again.result["swapped"]) == (0, True), again.said
     assert status(broken) == (AuditStatus.CLEAN, {FindingClass.DEAD_LETTERED: ROWS})
+    # An index that takes them leaves no letter that would explain their loss.
+    mended = rebuilt(sink.config, "shop.orders")
+    assert (mended.code, mended.result["swapped"]) == (0, True), mended.said
+    assert world.shown() == world.rows["shop.orders"]
+    assert sink_json(sink, "deadletter", "list")["letters"] == []
+    world.client.delete(index=world.alias(), id="3")
+    assert status(sink) == (AuditStatus.FINDINGS, {FindingClass.MISSING: 1})
 
 
 def test_a_topic_that_has_lost_its_first_records(world: World) -> None:

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from ops.groups import commit_for, members
-from ops.kafka import admin, answer, committed, metadata, translate
+from ops.kafka import admin, answer, committed, metadata, topic_ids, translate
 from ops.settings import Settings
 
 _TIMEOUT_S = 15
@@ -39,7 +39,16 @@ class Groups:
 
     def begun(self, group: str) -> set[int]:
         """The partitions that a group has committed an offset of."""
-        return {place.partition for place in self._committed(group) if place.offset >= 0}
+        return set(self.passed(group))
+
+    def passed(self, group: str) -> dict[int, int]:
+        """Partition -> the offset that a group has committed, of those that it has one of."""
+        return {place.partition: place.offset for place in self._committed(group) if place.offset >= 0}
+
+    def topic_id(self) -> str:
+        """Which topic of this name it is."""
+        client = self._admin()
+        return topic_ids(client, [self._topic], self._where).get(self._topic, "")
 
     def _committed(self, group: str) -> list[TopicPartition]:
         places = [TopicPartition(self._topic, number) for number in self._partitions]

@@ -374,8 +374,15 @@ class Rebuild:
     def _finish(self, heir: Heir, *, drop_old: bool) -> Outcome:
         """What is left after the swap; all of it can be done again."""
         self._asked("taking the other alias away", lambda: self._steps.detach(heir))
-        self._asked("taking over dead letters", self._refusals.adopt)
         group, outcome = self._group(heir), self.outcome
+        if heir.phase is not Phase.HEALED:
+            passed = self._asked("looking at the group", lambda: self._groups.passed(group))
+            topic_id = self._asked("looking at the topic", self._groups.topic_id)
+            self._asked("dropping dead letters that it has healed", lambda: self._refusals.heal(topic_id, passed))
+            # What is adopted looks like them.
+            healed = replace(heir, phase=Phase.HEALED)
+            self._asked("taking note", lambda: self._steps.note(healed))
+        self._asked("taking over dead letters", self._refusals.adopt)
         outcome.index, outcome.old = heir.name, heir.old
         outcome.offsets_set = self._asked(
             "setting the sink's offsets", lambda: self._groups.hand_over(group, self._settings.sink_group)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ops.settings import Settings
 from schemas import names
@@ -34,6 +34,29 @@ class Refusals:
             _drop(letterbox, letters)
 
         self._each(move)
+
+    def heal(self, topic_id: str, passed: Mapping[int, int]) -> None:
+        """Drop the table's letters of events that the new index took, or what came after them.
+
+        They would explain a document that is lost later. `passed`: partition -> offset below which it was given
+        everything. To be called when it has taken over, and before any of its own letters is moved by `adopt`.
+        """
+
+        def healed(found: Numbered) -> bool:
+            about = found.letter
+            return (
+                (about.topic, about.topic_id, about.index) == (self._topic, topic_id, self._alias)
+                and about.offset < passed.get(about.partition, 0)
+                and letterbox.seq(self._refused_anew(about)) < about.seq
+            )
+
+        with self._letterbox() as letterbox:
+            for batch in _batches(found.letter for found in letterbox.standing(healed)):
+                _drop(letterbox, batch)
+
+    def _refused_anew(self, about: DeadLetter) -> bytes:
+        """The key of the letter that the new index would have of the same row."""
+        return about.model_copy(update={"index": names.next_alias(self._alias), "building": True}).record_key()
 
     def _each(self, apply: Callable[[Letterbox, Sequence[DeadLetter]], None]) -> None:
         with self._letterbox() as letterbox:
