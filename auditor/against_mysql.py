@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from auditor.differences import FIELDS_LIMIT
 from auditor.digest import digest
 from auditor.doc import Doc
 from auditor.doubts import Doubt, Doubts
@@ -191,7 +192,7 @@ class MysqlAudit:
                         "key": doubt.id if key is None else key,
                         "expected": None,
                         "found": found(doc) if doc else None,
-                        "differs": differs,
+                        "differs": differs[:FIELDS_LIMIT],
                     }
                 )
             )

@@ -12,9 +12,12 @@ from auditor.report_json import to_json
 from auditor.requests import Requests
 from auditor.run_context import Context
 from ops import elastic
+from ops.log import logger
 from schemas.audits import AuditSummary
 from schemas.errors import FormatError, IndexForeignError, PartialAnswerError, UnsafeError
 from schemas.report import AuditReport, FindingClass
+
+_log = logger(__name__)
 
 KEPT = 1000
 _META = {"tidemark": {"format": 1, "holds": "audits"}}
@@ -75,9 +78,9 @@ class Archive:
         return _report(found[0]) if found else None
 
     def listed(self, size: int = KEPT) -> list[AuditSummary]:
-        """The pipeline's, the newest first."""
+        """The pipeline's, the newest first; without those that this version cannot read."""
         found = self._newest(size=size, source={"excludes": ["report"]}) if self._there() else []
-        return [AuditSummary.model_validate(hit["_source"]) for hit in found]
+        return [summary for hit in found if (summary := _summary(hit)) is not None]
 
     def _there(self) -> bool:
         """True if the index is there. Raises `IndexForeignError` if it is somebody else's."""
@@ -126,6 +129,17 @@ class Archive:
             raise PartialAnswerError("not every shard answered", where=self.index)
         found: list[dict[str, Any]] = answer["hits"]["hits"]
         return found
+
+
+def _summary(hit: dict[str, Any]) -> AuditSummary | None:
+    """None for one that a newer tidemark has kept and this one does not understand, which is said in the log."""
+    known = {name: value for name, value in hit["_source"].items() if name in AuditSummary.model_fields}
+    try:
+        return AuditSummary.model_validate(known)
+    except ValidationError:
+        _log.warning("a kept report cannot be listed", action="report_unreadable", id=hit["_id"], where=hit["_index"],
+                     hint="Upgrade tidemark.")  # fmt: skip
+        return None
 
 
 def _report(hit: dict[str, Any]) -> AuditReport:

@@ -43,6 +43,7 @@ def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
     client = bounded.client(context)
     try:
         subjects = find_subjects(context, wanted)
+        _check_since(context, subjects)
         _reach(context, client, subjects)
         tables = _each(context, client, subjects)
     finally:
@@ -106,6 +107,14 @@ def _choose(latest: Mapping[str, Table], wanted: Sequence[str]) -> list[Table]:
             )
         chosen.update(named)
     return [latest[name] for name in sorted(chosen if wanted else latest)]
+
+
+def _check_since(context: Context, subjects: Sequence[Subject]) -> None:
+    if context.since is not None and context.since.offsets is not None and len(subjects) > 1:
+        raise UsageError(
+            f"offsets are of one topic, and {len(subjects)} tables were chosen", where=f"--since {context.since.text}",
+            hint="Name one table: `tidemark audit run shop.orders --since 0:1200,1:900`.",
+        )  # fmt: skip
 
 
 def _reach(context: Context, client: Elasticsearch, subjects: Sequence[Subject]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 from typing import cast
 
 import orjson
 
 from auditor.run_context import Context
+from auditor.spill import unroomy
 from ops.control import ControlReader
 from schemas.deadletter import Place, dropped_seq, place_of
 from schemas.names import deadletter_topic
@@ -46,10 +49,14 @@ class DeadLetters:
         self._context = context
         self._reader: ControlReader | None = None
         self._file = sqlite3.connect("", isolation_level=None)
-        self._file.executescript(_TABLES)
+        with _room():
+            self._file.executescript(_TABLES)
 
     def read_on(self) -> None:
-        """To the topic's end. Raises `UnreachableError` when nothing comes, `StoppedError`, `FormatError`."""
+        """To the topic's end.
+
+        Raises `UnreachableError` when nothing comes, `StoppedError`, `FormatError`, `InconclusiveError` without room.
+        """
         if self._reader is None:
             name = deadletter_topic(self._context.settings.source.name)
             self._reader = ControlReader(self._context.settings.kafka, self._context.client_id, name)
@@ -72,23 +79,33 @@ class DeadLetters:
         return self._asked("SELECT coalesce(max(seq), 0) FROM letters WHERE id = ?", _digest(id_.encode()))
 
     def _asked(self, sql: str, parameter: object) -> int:
-        with closing(self._file.execute(sql, (parameter,))) as cursor:
+        with _room(), closing(self._file.execute(sql, (parameter,))) as cursor:
             return int(cursor.fetchone()[0])
 
     def _add(self, key: bytes, place: Place) -> None:
         if (place.topic, place.alias) == (self._topic, self._alias):
             row = _digest(key), place.seq, _digest(place.id.encode())
-            self._file.execute("INSERT OR REPLACE INTO letters VALUES (?, ?, ?)", row)
+            with _room():
+                self._file.execute("INSERT OR REPLACE INTO letters VALUES (?, ?, ?)", row)
             self.lowest[place.partition] = min(place.offset, self.lowest.get(place.partition, place.offset))
 
     def _drop(self, key: bytes, seq: int | None) -> None:
         limit = (1 << 63) - 1 if seq is None else seq
-        self._file.execute("DELETE FROM letters WHERE key = ? AND seq <= ?", (_digest(key), limit))
+        with _room():
+            self._file.execute("DELETE FROM letters WHERE key = ? AND seq <= ?", (_digest(key), limit))
 
     def close(self) -> None:
         self._file.close()
         if self._reader is not None:
             self._reader.close()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise unroomy("dead letters cannot be kept on the disk", error, tempfile.gettempdir()) from error
 
 
 def _digest(text: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 Kept beside the reports. An audit counts if it was clean and began no later than where the ones before it had ended.
 A plain one says nothing of versions and fields: a deep one begins where the last clean deep one ended.
-An audit that finds something wrong takes back what was proven, since it may lie before the end: until everything was
-clean again the next one reads everything. An event that Elasticsearch refused is read again as long as its letter stands.
+An audit that finds something wrong takes back what was proven, since it may lie before the end: the next one reads
+everything, until that was clean. An event that Elasticsearch refused is read again as long as its letter stands.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from auditor.doc import Doc
+from auditor.page import TooLargeError
 from auditor.queries import ROUTED, Query, check
 from auditor.requests import Requests
 from schemas.errors import PartialAnswerError
@@ -45,7 +46,7 @@ class Realtime:
     def get(self, ids: Sequence[str]) -> dict[str, Doc]:
         """Document id -> document, if there is one; of several the one that is `elsewhere`.
 
-        Raises `PartialAnswerError` if one cannot be looked up.
+        Raises `PartialAnswerError` if one cannot be looked up, `TooLargeError` for more copies than one answer holds.
         """
         if self._shape.routed:
             return self._by_routing(ids)
@@ -102,5 +103,5 @@ class Realtime:
         )  # fmt: skip
         check(answer, self._index)
         if len(answer["hits"]["hits"]) == most:
-            raise PartialAnswerError(f"there are too many copies of {count} documents", where=self._index)
+            raise TooLargeError(f"there are too many copies of {count} documents", where=self._index)
         return [Doc.read(hit, whole=self._whole) for hit in answer["hits"]["hits"]]

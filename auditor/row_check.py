@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from auditor.differences import FIELDS_LIMIT, shown
+from auditor.differences import shown
 from auditor.digest import canonical
 from auditor.mysql_table import SqlRow
 from auditor.mysql_types import SqlColumn
@@ -53,7 +53,7 @@ class RowCheck:
         return self._shape.exists(self._event(row))
 
     def differs(self, row: SqlRow, source: Mapping[str, Any]) -> list[Differs]:
-        """The fields that are not what the row asks for; absent is null. Fields of no column are not looked at."""
+        """Every field that is not what the row asks for; absent is null. Fields of no column are not looked at."""
         if self._shape.rules.transform:
             return self._transformed(row, source)
         found = []
@@ -64,7 +64,7 @@ class RowCheck:
             expected, value = row.values[column.name], source.get(field)
             if not self._same(column, row, expected, value):
                 found.append(self._differs(column.name, field, expected, value))
-        return found[:FIELDS_LIMIT]
+        return found
 
     def _differs(self, column: str, field: str, expected: Any, value: Any) -> Differs:
         protection = self._protected.get(column)
@@ -80,10 +80,7 @@ class RowCheck:
         except DocumentError as error:
             return [Differs(field="", expected=shown(str(error)), found=None)]
         wrong = [name for name, value in fields.items() if canonical(value) != canonical(source.get(name))]
-        return [
-            Differs(field=name, expected=shown(fields[name]), found=shown(source.get(name)))
-            for name in wrong[:FIELDS_LIMIT]
-        ]
+        return [Differs(field=name, expected=shown(fields[name]), found=shown(source.get(name))) for name in wrong]
 
     def _event(self, row: SqlRow) -> dict[str, Any]:
         """The row as an event of a snapshot would tell it, hashed columns aside."""

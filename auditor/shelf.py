@@ -9,11 +9,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from auditor.report_json import to_json
+from ops.log import logger
 from ops.paths import state_home
 from schemas.audits import AuditSummary
 from schemas.errors import ConfigError, UsageError
 from schemas.report import AuditReport
 
+_log = logger(__name__)
 _KEPT = 100
 
 
@@ -75,8 +77,15 @@ def find(name: str, id_: str | None) -> AuditReport | None:
 
 
 def listed(name: str) -> list[AuditSummary]:
-    """All that are kept, the oldest first."""
-    return [AuditSummary.of(read(place)) for place in _all(name)]
+    """All that are kept and that this version can read, the oldest first. The others are named in the log."""
+    made = []
+    for place in _all(name):
+        try:
+            made.append(AuditSummary.of(read(place)))
+        except UsageError as error:
+            _log.warning("a kept report cannot be listed", action="report_unreadable", where=str(place),
+                         reason=str(error), hint="Upgrade tidemark, or remove the file.")  # fmt: skip
+    return made
 
 
 def _all(name: str) -> list[Path]:

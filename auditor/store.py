@@ -9,8 +9,7 @@ import duckdb
 
 from auditor.arrow import Batch, Batches
 from auditor.columns import Packed
-from auditor.spill import Spill
-from schemas.errors import InconclusiveError
+from auditor.spill import Spill, unroomy
 
 # As schemas.key.document_id, on UTF-8; ';' comes after ':'.
 _DOCUMENT_ID = """
@@ -21,32 +20,39 @@ CASE WHEN octet_length(key) BETWEEN 1 AND 512 AND NOT (key >= 'sha256:'::BLOB AN
 
 
 class Store:
-    """One database in a temporary folder, gone when closed. Keys and ids are BLOBs: their order is bytewise."""
+    """One database in a temporary folder, gone when closed. Keys and ids are BLOBs: their order is bytewise.
+
+    Raises `InconclusiveError` if there is no room for it.
+    """
 
     def __init__(self, memory_bytes: int) -> None:
-        self._spill = Spill()
         self.memory_bytes = memory_bytes
-        self._connection = duckdb.connect(
+        self._spill = Spill()
+        try:
+            self._connection = self._connected()
+        except duckdb.Error as error:
+            self._spill.close()
+            raise unroomy("a place to sort keys cannot be made", error, str(self._spill.place)) from error
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        made = duckdb.connect(
             ":memory:",  # tables are spilled like everything else, and no log is written of what nobody will recover
             config={
-                "memory_limit": f"{max(1, memory_bytes >> 20)}MiB",
+                "memory_limit": f"{max(1, self.memory_bytes >> 20)}MiB",
                 "threads": 2,
                 "temp_directory": str(self._spill.place / "spill"),
             },
         )
-        self._connection.execute("SET enable_progress_bar = false")  # it would stand on stdout, amidst the report
-        self._connection.execute(_DOCUMENT_ID)
+        made.execute("SET enable_progress_bar = false")  # it would stand on stdout, amidst the report
+        made.execute(_DOCUMENT_ID)
+        return made
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement; all of its rows. Raises `InconclusiveError` if memory or disk are too small for it."""
         try:
             found: list[tuple[Any, ...]] = self._connection.execute(sql, list(parameters)).fetchall()
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            raise InconclusiveError(
-                f"the keys cannot be sorted: {str(error).splitlines()[0]}",
-                where=str(self._spill.place),
-                hint="Raise [audit] memory, or give TMPDIR more room.",
-            ) from error
+            raise unroomy("the keys cannot be sorted", error, str(self._spill.place)) from error
         return found
 
     def insert(self, table: str, types: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:

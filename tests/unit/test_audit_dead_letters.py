@@ -14,7 +14,7 @@ import pytest
 from auditor import dead_letters
 from auditor.dead_letters import DeadLetters
 from schemas.deadletter import DeadLetter
-from schemas.errors import FormatError
+from schemas.errors import FormatError, InconclusiveError
 
 
 class Message(NamedTuple):
@@ -112,3 +112,13 @@ def test_what_is_no_letter_is_told(reader: Reader) -> None:
             reader.new = [Message(letter(1, 1).key(), value)]
             with pytest.raises(FormatError):
                 letters.read_on()
+
+
+def test_a_disk_that_is_full_is_said_as_what_it_is(reader: Reader) -> None:
+    context: Any = Told()
+    with closing(DeadLetters(context, "x.s.t", "x.s.t")) as letters:
+        letters._file.execute("PRAGMA max_page_count = 1")
+        reader.new = [letter(number, number) for number in range(1, 2000)]
+        with pytest.raises(InconclusiveError, match="full") as raised:
+            letters.read_on()
+    assert "TMPDIR" in raised.value.hint

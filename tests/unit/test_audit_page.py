@@ -5,13 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from elastic_transport import ObjectApiResponse
 from elasticsearch import ApiError, Elasticsearch
 
 from auditor import bounded
 from auditor.page import Page, TooLargeError, in_parts
+from auditor.realtime import Realtime
+from auditor.requests import Requests
+from auditor.run_context import Context
+from ops.settings import Settings
+from schemas.shape import Rules, Shape
 
 
 def test_a_page_follows_the_bytes_of_the_last() -> None:
@@ -98,3 +105,39 @@ def test_an_answer_ends_at_so_many_bytes(client: Elasticsearch) -> None:
             size(40 << 20)
         assert (error.value.error, error.value.meta.status) == (bounded.TOO_LARGE, 413)
     assert size(100) == 100
+
+
+class Copies:
+    """A cluster in which every document is there 60 times; it gives as many hits as it is asked for."""
+
+    def __init__(self) -> None:
+        self.indices = self
+        self.asked: list[int] = []
+
+    def refresh(self, **_: object) -> Any:
+        return _answer({"_shards": {"failed": 0}})
+
+    def search(self, *, query: dict[str, Any], size: int, **_: object) -> Any:
+        ids = query["ids"]["values"]
+        self.asked.append(len(ids))
+        hits = [
+            {"_id": id_, "_version": 1, "_seq_no": 1, "_primary_term": 1, "_routing": str(n), "_source": {}}
+            for id_ in ids
+            for n in range(60)
+        ]
+        shards = {"failed": 0, "successful": 1, "total": 1, "skipped": 0}
+        return _answer({"timed_out": False, "_shards": shards, "hits": {"hits": hits[:size]}})
+
+
+def _answer(body: dict[str, Any]) -> ObjectApiResponse[Any]:
+    meta: Any = SimpleNamespace(status=200, headers={})
+    return ObjectApiResponse(body, meta)
+
+
+def test_many_copies_are_asked_for_in_parts() -> None:
+    copies: Any = Copies()
+    settings = Settings.model_validate({"source": {"name": "x", "user": "x", "password": "x"}})
+    context = Context(settings=settings)
+    realtime = Realtime(copies, Requests(context), "i", Shape(Rules(routing=("id",)), ("id",)))
+    found = dict(in_parts(list("abcd"), lambda ids: realtime.get(ids).items()))
+    assert (set(found), copies.asked) == (set("abcd"), [4, 2, 1, 1, 2, 1, 1])

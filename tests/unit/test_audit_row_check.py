@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from auditor.differences import FIELDS_LIMIT
+from auditor.doc import Doc
+from auditor.events import Event
+from auditor.excuses import Excuses
 from auditor.mysql_table import SqlRow
 from auditor.mysql_types import SqlColumn
 from auditor.row_check import RowCheck
@@ -18,7 +22,7 @@ _SECRET = "alice@secret"
 _HASH = "0f" * 32
 
 
-def table(**protections: Protection) -> Table:
+def table(**protections: Protection | None) -> Table:
     columns = [Column(name="id", type=ColumnType.INT)]
     columns += [Column(name=name, type=ColumnType.VARCHAR, protection=kind) for name, kind in protections.items()]
     return Table(db="s", name="t", version=1, columns=tuple(columns), primary_key=("id",), topic="a.s.t")
@@ -67,3 +71,19 @@ def test_nothing_is_said_of_what_would_need_the_hashes(monkeypatch: pytest.Monke
     for rules in ({"filter": (Condition(column="EMAIL", op="=", value=_HASH),)}, {"transform": "a:b"}):
         with pytest.raises(InconclusiveError, match="sees hashes of email"):
             check(layout, **rules)
+
+
+def test_fields_are_cut_after_those_that_are_excused(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"big{number:02}" for number in range(FIELDS_LIMIT)]
+    layout = table(**dict.fromkeys([*names, "last"]))
+    left_out, doc = dict.fromkeys(names), Doc(id="1", partition=0, offset=5)
+    found = check(layout).differs(
+        row(**dict.fromkeys(names, "x"), last="right"), {"id": 1, **left_out, "last": "wrong"}
+    )
+    assert len(found) == FIELDS_LIMIT + 1
+    source = {"omitted": names}
+    monkeypatch.setattr("auditor.excuses.events", lambda *_: [Event(0, 5, {"source": source})])
+    nothing: Any = None
+    excuses = Excuses(nothing, nothing, Shape(Rules(), ("id",)), nothing)
+    [left] = excuses.not_omitted(doc, found)
+    assert left.field == "last"

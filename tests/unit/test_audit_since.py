@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from auditor import proven, words
+from auditor import audit, proven, words
 from auditor.audit import new_id
+from auditor.run_context import Context
 from auditor.since import since
-from schemas.errors import UsageError
+from auditor.table_audit import Subject
+from ops.settings import Settings
 from reports import finding
+from schemas.errors import UsageError
 from schemas.report import Against, AuditReport, AuditStatus, TableReport, Window
 
 NOW = datetime.now(UTC)
@@ -136,6 +139,16 @@ def test_an_event_that_was_refused_is_looked_at_again(tmp_path: Path, monkeypatc
     assert ends() == {0: 300}
     proven.note(report(0, 400, findings=letters, findings_cut=True))
     assert ends() == {}
+
+
+def test_offsets_are_of_one_table() -> None:
+    settings = Settings.model_validate({"source": {"name": "shop", "user": "x", "password": "x"}})
+    context = Context(settings=settings, since=since("0:1200"))
+    tables = [Subject(table=name, topic=name, topic_id="T", alias=name) for name in ("a.b", "a.c")]
+    audit._check_since(context, tables[:1])
+    audit._check_since(Context(settings=settings, since=since("2h")), tables)
+    with pytest.raises(UsageError, match="one topic, and 2 tables"):
+        audit._check_since(context, tables)
 
 
 def test_the_report_says_how_much_was_audited() -> None:
