@@ -56,5 +56,6 @@ def _hanging(topic: str, partition: int) -> LaggingError:
     return LaggingError(
         f"a transaction in partition {partition} of {topic} does not end",
         where=topic,
-        hint="`kafka-transactions.sh find-hanging` tells whose it is; give it longer with [audit] wait_s.",
+        hint=f"`kafka-transactions.sh --bootstrap-server … describe-producers --topic {topic} --partition {partition}` "
+        "tells whose it is (docs/errors/lagging.md); give it longer with [audit] wait_s.",
     )

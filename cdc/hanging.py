@@ -33,6 +33,11 @@ class Place:
     def __str__(self) -> str:
         return f"topic {self.topic}, partition {self.partition}, offset {self.start}"
 
+    @property
+    def options(self) -> str:
+        """What Kafka's commands call the partition."""
+        return f"--topic {self.topic} --partition {self.partition}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:

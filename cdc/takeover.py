@@ -175,11 +175,11 @@ class Takeover:
 
     def _stuck(self, what: str, place: Place) -> HangingTransactionError:
         servers = self.settings.kafka.bootstrap_servers
-        tool = f"kafka-transactions.sh --bootstrap-server {servers}"
+        tool, part = f"kafka-transactions.sh --bootstrap-server {servers}", place.options
         return HangingTransactionError(
             what,
             where=f"{place} on {servers}",
-            hint=f"`{tool} find-hanging --broker-id …` lists it; `{tool} abort --topic {place.topic} --partition "
-            f"{place.partition} --start-offset {place.start}` ends it, and throws its records away. "
+            hint=f"`{tool} find-hanging {part} --max-transaction-timeout 0` lists it; `{tool} abort {part} "
+            f"--start-offset {place.start}` ends it, and throws its records away. "
             "Which rows to rewrite after it: docs/errors/hanging-transaction.md.",
         )
