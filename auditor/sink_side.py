@@ -11,7 +11,10 @@ from confluent_kafka import TopicPartition
 
 from auditor.run_context import Context
 from ops.kafka import committed
+from ops.log import logger
 from schemas.errors import LaggingError, RefusedError
+
+_log = logger(__name__)
 
 _TIMEOUT_S = 15
 _POLL_S = 0.2
@@ -34,16 +37,22 @@ class SinkSide:
         self._topic = topic
         self._topic_id = topic_id
         self._partitions = partitions
+        self._hidden = False
 
     def committed(self) -> dict[int, int] | None:
         """Partition -> committed offset, partitions without one absent; None if the group may not be looked at.
 
         A group that is not there, or has committed nothing, belongs to a sink that has not got anywhere yet.
         """
+        if self._hidden:
+            return None
         places = [TopicPartition(self._topic, number) for number in self._partitions]
         try:
             parts = committed(self._context.settings.kafka, self._group, places, _TIMEOUT_S)
-        except RefusedError:
+        except RefusedError as error:
+            self._hidden = True
+            _log.warning("the sink's group may not be looked at, so the audit waits for as long as it may",
+                         action="group_hidden", group=self._group, reason=str(error), hint=error.hint)  # fmt: skip
             return None
         return {part.partition: part.offset for part in parts if part.offset >= 0 and self._is_mine(part)}
 

@@ -34,7 +34,7 @@ class Topic:
         self.events = 0
         self.shape = shape
         self._context = context
-        self._where = context.settings.kafka.bootstrap_servers
+        self._where = f"topic {name} on {context.settings.kafka.bootstrap_servers}"
         self._consumer: Consumer = consumer(
             context.settings.kafka,
             context.client_id,

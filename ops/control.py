@@ -26,7 +26,7 @@ class ControlReader:
     def __init__(
         self, settings: KafkaSettings, client_id: str, topic: str, *, start: Mapping[int, int] | None = None
     ) -> None:
-        self._where = settings.bootstrap_servers
+        self._where = f"topic {topic} on {settings.bootstrap_servers}"
         self._topic = topic
         self._start = start
         self._consumer: Consumer = consumer(

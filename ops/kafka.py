@@ -29,6 +29,12 @@ _REFUSED = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     KafkaError._SSL,  # noqa: SLF001
 }
+_RIGHTS = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
 # What librdkafka says of records that it cannot read. Past some of them it goes on with the next fetch by itself.
 _UNREADABLE = {
     KafkaError._BAD_MSG: (  # noqa: SLF001
@@ -124,9 +130,10 @@ def translate(error: KafkaException | KafkaError, where: str) -> TidemarkError:
     """One of our errors for one of librdkafka's: refused where the broker said no, damaged, else unreachable."""
     cause = error.args[0] if isinstance(error, KafkaException) else error
     if cause.code() in _REFUSED:
-        return RefusedError(
-            f"Kafka refuses: {cause.str()}", where=where, hint="Check [kafka] user, password_file, tls."
-        )
+        hint = "Check [kafka] user, password_file, tls."
+        if cause.code() in _RIGHTS:
+            hint = "Kafka's ACLs do not let [kafka] user do that. What it needs: docs/errors/refused.md."
+        return RefusedError(f"Kafka refuses: {cause.str()}", where=where, hint=hint)
     if cause.code() in _UNREADABLE:
         what, hint = _UNREADABLE[cause.code()]
         return FormatError(f"Kafka sends {what}: {cause.str()}", where=where, hint=hint)
@@ -171,7 +178,7 @@ def topic_ids(client: AdminClient, topics: list[str], where: str, timeout_s: flo
     futures = client.describe_topics(TopicCollection(topics), request_timeout=timeout_s)
     for name, future in futures.items():
         try:
-            found[name] = str(answer(future, timeout_s, where, expected=_UNKNOWN).topic_id)
+            found[name] = str(answer(future, timeout_s, f"topic {name} on {where}", expected=_UNKNOWN).topic_id)
         except KafkaException:
             continue
     return found

@@ -13,11 +13,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ops import metrics
-from ops.kafka import answer, metadata, producer
+from ops.kafka import answer, metadata, producer, translate
 from ops.log import logger
 from ops.settings import Settings
 from schemas.deadletter import DeadLetter
-from schemas.errors import UnreachableError
+from schemas.errors import RefusedError, TidemarkError, UnreachableError
 from schemas.key import document_id
 from schemas.names import deadletter_topic
 from sink.bulk import Answer
@@ -88,7 +88,7 @@ class DeadLetters:
         """Write all of them and wait until every one is acknowledged by all in-sync replicas.
 
         One that is too large for Kafka goes without its event. Raises `UnreachableError` if Kafka does not take them,
-        or `wanted` turns false; then all are written again.
+        or `wanted` turns false; then all are written again. Raises `RefusedError` if we may not write them.
         """
         if self._building:
             letters = [letter.model_copy(update={"building": True}) for letter in letters]
@@ -118,15 +118,23 @@ class DeadLetters:
                 self._send(sender, number, letter, batch)
             while batch.open and wanted():
                 sender.poll(0.2)
-        except (KafkaException, BufferError) as error:
-            if isinstance(error, KafkaException) and _is_fatal(error.args[0]):
-                self._replace(sender)
+        except BufferError as error:
             raise UnreachableError(f"dead letter not written: {error}", where=self._where) from error
-        if batch.error and _is_fatal(batch.error):
-            self._replace(sender)
-        if batch.open or batch.error:
-            raise UnreachableError(f"dead letter not written: {batch.error or 'stopping'}", where=self._where)
+        except KafkaException as error:
+            raise self._failed(sender, error.args[0]) from error
+        if batch.error:
+            raise self._failed(sender, batch.error)
+        if batch.open:
+            raise UnreachableError("dead letter not written: stopping", where=self._where)
         return batch.too_large
+
+    def _failed(self, sender: Producer, error: KafkaError) -> TidemarkError:
+        if _is_fatal(error):
+            self._replace(sender)
+        found = translate(error, f"topic {self._topic} on {self._where}")
+        if isinstance(found, RefusedError):
+            return found
+        return UnreachableError(f"dead letter not written: {error}", where=self._where)
 
     def _send(self, sender: Producer, number: int, letter: DeadLetter, batch: _Batch) -> None:
         def done(error: KafkaError | None, _message: Message | Any) -> None:
@@ -146,7 +154,8 @@ class DeadLetters:
                 self._producer = self._new()
 
     def close(self) -> None:
-        self._producer.flush(1)
+        with suppress(KafkaException):  # nothing waits there; one that was refused before it wrote anything says so
+            self._producer.flush(1)
 
 
 def _is_fatal(error: KafkaError) -> bool:

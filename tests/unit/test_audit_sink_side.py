@@ -15,9 +15,10 @@ class Group:
     """What a group has committed, or why it does not tell."""
 
     def __init__(self, *parts: TopicPartition, error: TidemarkError | None = None) -> None:
-        self.parts, self.error = parts, error
+        self.parts, self.error, self.asked = parts, error, 0
 
     def committed(self, *_: object) -> list[TopicPartition]:
+        self.asked += 1
         if self.error is not None:
             raise self.error
         return list(self.parts)
@@ -42,9 +43,11 @@ def test_nothing_committed_is_behind_not_unseen(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_group_that_may_not_be_looked_at_is_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = side(Group(error=RefusedError("no")), monkeypatch)
+    group = Group(error=RefusedError("no"))
+    sink = side(group, monkeypatch)
     assert sink.committed() is None
     assert sink.wait({0: 4}, {0: 5, 1: 0}) == Settled(offsets={0: 5, 1: 0}, seen=False)
+    assert group.asked == 1  # each refusal takes the client a quarter of a minute
 
 
 def test_any_other_error_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

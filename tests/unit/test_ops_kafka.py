@@ -74,3 +74,15 @@ def test_topics_that_do_not_exist_are_absent(monkeypatch: pytest.MonkeyPatch) ->
         topic_ids(client, ["t0"], "k", timeout_s=0.01)
     with pytest.raises(UnreachableError):
         topic_ids(client, ["t0"], "k", timeout_s=GONE_S)
+
+
+@pytest.mark.parametrize("code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED])
+def test_a_right_that_is_lacking_is_no_wrong_password(code: int) -> None:
+    client: Any = SimpleNamespace(
+        list_topics=lambda topic, **_: SimpleNamespace(topics={topic: None}),
+        describe_topics=lambda *_, **__: {"t0": ended(code)},
+    )
+    with pytest.raises(RefusedError, match="topic t0") as caught:
+        topic_ids(client, ["t0"], "k")
+    assert "ACLs" in caught.value.hint
+    assert "password" not in caught.value.hint

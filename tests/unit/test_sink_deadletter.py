@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from ops.settings import Settings
 from schemas.deadletter import DeadLetter
-from schemas.errors import UnreachableError
+from schemas.errors import RefusedError, UnreachableError
 from sink import deadletter
 from sink.bulk import Answer
 from sink.deadletter import DeadLetters, letter_of
@@ -22,10 +22,13 @@ TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
 
 class Broker:
-    """Makes producers. `most`: bytes of a value that it takes, told in the delivery report; `fatal`: how often."""
+    """Makes producers. `most`: bytes of a value that it takes, told in the report; `fatal`: how often `code`."""
 
-    def __init__(self, most: int = 10_000, fatal: int = 0, where: str = "report") -> None:
-        self.most, self.fatal, self.where = most, fatal, where
+    def __init__(
+        self, most: int = 10_000, fatal: int = 0, where: str = "report",
+        code: int = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ) -> None:  # fmt: skip
+        self.most, self.fatal, self.where, self.code = most, fatal, where, code
         self.made: list[Any] = []
         self.taken: list[DeadLetter] = []
 
@@ -44,7 +47,7 @@ class _Producer:
         broker = self._broker
         if broker.fatal and not self._broken:
             broker.fatal -= 1
-            self._broken = KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "fenced", True)
+            self._broken = KafkaError(broker.code, "fenced", True)
         if self._broken and broker.where == "produce":
             raise KafkaException(KafkaError(KafkaError._FATAL))
         error = self._broken or (TOO_LARGE if len(value) > broker.most else None)
@@ -60,7 +63,8 @@ class _Producer:
             report(error, None)
 
     def flush(self, _timeout_s: float) -> None:
-        pass
+        if self._broken:
+            raise KafkaException(self._broken)
 
 
 def letters_of(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> DeadLetters:
@@ -111,3 +115,15 @@ def test_a_passing_error_keeps_the_producer(monkeypatch: pytest.MonkeyPatch) -> 
         letters.write([letter(0, 10)], wanted=lambda: False)
     letters.write([letter(0, 10)], wanted=lambda: True)
     assert len(broker.made) == 1
+
+
+@pytest.mark.parametrize("code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED])
+def test_without_the_right_to_write_it_is_refused_and_ends_quietly(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    letters = letters_of(monkeypatch, Broker(fatal=3, code=code))
+    for _ in range(2):  # the second time with a producer that breaks again
+        with pytest.raises(RefusedError) as caught:
+            letters.write([letter(0, 10)], wanted=lambda: True)
+        assert "s.__deadletter" in str(caught.value)
+        assert "ACLs" in caught.value.hint
+    letters._producer.produce("t", b"x", key=b"k", on_delivery=lambda *_: None)
+    letters.close()
