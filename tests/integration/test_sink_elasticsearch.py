@@ -21,7 +21,7 @@ from schemas.report import AuditStatus
 from schemas.table import Column, ColumnType
 from servers import Elastic, Servers
 from sink_load import Load
-from sink_world import World, outcomes, ready, reason
+from sink_world import World, letters, outcomes, ready, reason
 from small_disk import fill, mounted
 from stack import files
 from stack.elasticsearch import ElasticsearchServer
@@ -113,6 +113,20 @@ def test_requests_that_are_too_much(world: World) -> None:
     print(found, sink.log("sink"))
     assert found["poison"] == 1
     assert sum(found[name] for name in ("applied", "stale", "folded", "poison")) == world.source.produced
+    assert sink.stop("sink") == 0
+
+
+def test_the_limit_of_a_request_is_what_it_unpacks_to(world: World) -> None:
+    """413 with gzip, though what goes over the line is a hundredth of it: smaller ones are sent, and one is poison."""
+    world.source.table()
+    world.put(*({"id": n, "note": "y" * 2_000} for n in range(400)))
+    world.source.publish({"id": 5000, "note": "y" * 600_000})
+    sink = world.sink(sink={"gzip": True, "lanes": 1})
+    world.await_equal()
+    found = outcomes(sink)
+    assert (found["applied"], found["poison"]) == (400, 1)
+    assert "413" in sink.log("sink")
+    assert [(letter.status, letter.type) for letter in letters(world)] == [(413, "content_too_long")]
     assert sink.stop("sink") == 0
 
 
