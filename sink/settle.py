@@ -17,6 +17,7 @@ from ops.elastic import CHECK_CERTIFICATE
 from ops.settings import SinkSettings
 from schemas.deadletter import DeadLetter
 from schemas.errors import IndexMissingError, RefusedError, TidemarkError, UnknownOutcomeError
+from sink import hints
 from sink.bound import Bound, cuts
 from sink.bulk import CERTIFICATE, Answer, Reply, send
 from sink.deadletter import letter_of
@@ -306,7 +307,7 @@ def fatal(answer: Answer, part: Part) -> TidemarkError:
         return IndexMissingError(
             f"the index is gone or closed ({_short(answer)})",
             where=where,
-            hint="Restore or open it; or delete what is left of it and the consumer group, and start the sink again.",
+            hint=f"If it was only closed, open it. Else {hints.rebuild(part.table)}",
         )
     return UnknownOutcomeError(
         f"Elasticsearch answered in a way that has no agreed meaning ({_short(answer)})",

@@ -132,7 +132,7 @@ def _check(name: TableName, layout: Layout) -> None:
         raise RowMetadataError(
             f"the binlog holds no column names for {full_name}",
             hint="SET PERSIST binlog_row_metadata = 'FULL'; what was logged before cannot be read by name: "
-            "take a new position after it, with a snapshot.",
+            "`tidemark cdc position reset --to latest` passes over it (docs/errors/row-metadata.md).",
         )
     if not layout.primary_key:
         raise UnsafeError(

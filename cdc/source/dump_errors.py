@@ -64,7 +64,7 @@ def _dump_refused(text: str, where: str) -> TidemarkError:
         return PositionPurgedError(
             f"MySQL no longer has the binlog after the stored position: {text}",
             where=where,
-            hint="Take a new position with a snapshot; keep binlogs longer (binlog_expire_logs_seconds).",
+            hint="What to do: docs/errors/position-purged.md. Keep binlogs longer (binlog_expire_logs_seconds).",
         )
     if _SAME_ID in lower:
         return DuplicateReaderError(

@@ -12,6 +12,7 @@ from schemas.errors import (
 )
 
 _NATIVE = '[cdc] engine = "native" reads it'
+ONWARD = "How to pass over that transaction: docs/errors/statement-format.md."
 _HINTS: dict[int, str] = {
     EventType.TRANSACTION_PAYLOAD: f"{_NATIVE}; or SET PERSIST binlog_transaction_compression = OFF, "
     "also in the sessions that set it.",
@@ -19,7 +20,7 @@ _HINTS: dict[int, str] = {
     "also in the sessions that set it.",
     EventType.GTID_TAGGED: f"{_NATIVE}; or let no session set gtid_next to AUTOMATIC:<tag>.",
     EventType.XA_PREPARE: "An XA transaction with rows of captured tables may still be rolled back after its rows were "
-    "logged. Keep XA away from captured tables, or take a snapshot after it.",
+    f"logged. Keep XA away from captured tables. {ONWARD}",
 }
 _MARIADB = range(EventType.MARIADB_ANNOTATE_ROWS, EventType.MARIADB_DELETE_ROWS_COMPRESSED + 1)
 _SHOWN_CHARS = 120
@@ -28,7 +29,7 @@ OTHER_SERVER = "The address leads to more than one server, or to another one sin
 
 def unsupported(code: int, engine: str = "portable") -> UnsupportedEventError:
     """An event type that an engine cannot read, and must not pass over."""
-    usual = "A newer tidemark may read it; or take a new position after it, with a snapshot."
+    usual = f"A newer tidemark may read it. {ONWARD}"
     if code in _MARIADB:
         hint = "This is MariaDB's, whose own events are not read yet."
     elif engine == "native" and code != EventType.XA_PREPARE:
@@ -48,7 +49,7 @@ def statement_format(text: str) -> StatementFormatError:
     return StatementFormatError(
         f"a row change was logged as a statement: {text[:_SHOWN_CHARS]!r}",
         hint="Find the session that sets binlog_format; SET PERSIST binlog_format = 'ROW' is what tidemark needs. "
-        "Take a new position after it, with a snapshot.",
+        f"{ONWARD}",
     )
 
 
@@ -57,7 +58,7 @@ def partial_image() -> PartialImageError:
     return PartialImageError(
         "a row event holds only some of the table's columns",
         hint="Find the session that sets binlog_row_image to MINIMAL or NOBLOB; "
-        "SET PERSIST binlog_row_image = 'FULL' is what tidemark needs.",
+        f"SET PERSIST binlog_row_image = 'FULL' is what tidemark needs. {ONWARD}",
     )
 
 
