@@ -25,7 +25,7 @@ from ops.shapes import Shapes
 from schemas import names
 from schemas.errors import UsageError
 from schemas.extension import reader
-from schemas.report import AuditReport, AuditStatus, FindingClass, TableReport
+from schemas.report import AuditReport, AuditStatus, TableReport
 from schemas.table import Table
 
 _log = logger(__name__)
@@ -166,14 +166,9 @@ def verdict(tables: Iterable[TableReport]) -> tuple[AuditStatus, str]:
 
 
 def count(report: AuditReport) -> None:
-    """Into the metrics."""
+    """Into the metrics of the process; what the report says is in `auditor.report_metrics`."""
     for table in report.tables:
         metrics.AUDIT_KEYS.labels(table.table).inc(table.keys)
-        for kind in FindingClass:
-            metrics.AUDIT_FINDINGS.labels(table.table, kind.value).set(table.counts.get(kind, 0))
-    for table in report.proven:
-        metrics.AUDIT_LAST_SUCCESS.labels(table.table).set(report.finished.timestamp())
-    metrics.AUDIT_DURATION.set((report.finished - report.started).total_seconds())
 
 
 def red(report: AuditReport) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from prometheus_client import REGISTRY
 
 from auditor import printing, report_command
 from auditor.every import serve
@@ -14,6 +15,7 @@ from auditor.outputs import Outputs
 from auditor.partitions import partitions as numbers
 from auditor.printing import Config, Html, Json, Output
 from auditor.repair import repair as repair_report
+from auditor.report_metrics import Served
 from auditor.round import Done, Round, left
 from auditor.run_context import Context
 from auditor.since import since as parsed_since
@@ -68,13 +70,16 @@ def run(
         apply=apply,
     )
 
+    served = None if every is None else Served()
+
     def once(context: Context) -> Done:
-        done = one.once(context, Outputs(context, output=output, html=html))
+        done = one.once(context, Outputs(context, output=output, html=html, some=bool(tables), served=served))
         printing.report(done.report, as_json=as_json)
         return done
 
     Outputs(Context(settings=settings), output=output, html=html).check()
-    if every is not None:
+    if every is not None and served is not None:
+        REGISTRY.register(served)
         serve(settings, seconds(every), once)
         return
     context = _context(settings)

@@ -1,4 +1,4 @@
-"""The metrics of a cron job's audit: as a text file for node_exporter, or pushed to a Pushgateway.
+"""The metrics of an audit: as a text file for node_exporter, pushed to a Pushgateway, or served.
 
 What was not proven is not green: `tidemark_audit_clean` is 1 only for a clean audit of every partition, and the time
 of the last success stays where it was, also after a clean audit of what came since some time. A run that died without a
@@ -7,31 +7,32 @@ word shows in that time alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from prometheus_client import CollectorRegistry, Gauge, push_to_gateway, write_to_textfile
+from prometheus_client import CollectorRegistry, Gauge, Metric, push_to_gateway, write_to_textfile
 from prometheus_client.exposition import basic_auth_handler
+from prometheus_client.registry import Collector
 
+from auditor.known import Known
 from ops.settings import AuditSettings, read_secret
 from schemas.errors import RefusedError, UnreachableError, UsageError
-from schemas.report import AuditReport, AuditStatus, FindingClass
+from schemas.report import AuditReport, FindingClass
 
 JOB = "tidemark_audit"
 _TIMEOUT_S = 15
 _AUTH = (401, 403)
 
 
-def registry(report: AuditReport, successes: Mapping[str, float]) -> CollectorRegistry:
-    """`successes`: table -> when its last clean audit ended, in seconds since 1970."""
+def registry(report: AuditReport, successes: Mapping[str, float], known: Known) -> CollectorRegistry:
+    """`successes`: table -> when its last clean audit ended, in seconds since 1970; `known`: with this report."""
     made = CollectorRegistry()
     gauge = partial(_gauge, made, (report.name, report.against.value))
-    green = report.status is AuditStatus.CLEAN and len(report.clean) == len(report.tables)
-    gauge("clean", "1 if the last audit was clean, of every partition")(green)
+    gauge("clean", "1 if the last audit was clean, of every partition, and so is every table")(known.green)
     gauge("last_run_timestamp_seconds", "End of the last audit, whatever came of it")(report.finished.timestamp())
     gauge("duration_seconds", "Duration of the last audit")((report.finished - report.started).total_seconds())
     success = gauge("last_success_timestamp_seconds", "End of the last clean audit", "table")
@@ -42,16 +43,29 @@ def registry(report: AuditReport, successes: Mapping[str, float]) -> CollectorRe
     lagging = gauge("lagging_keys", "Keys that differed because of events not due yet", "table")
     unsettled = gauge("unsettled_keys", "Keys that were being written, judged one by one", "table")
     requests = gauge("requests", "Requests that the last audit sent to Elasticsearch", "table")
-    findings = gauge("findings", "Findings of the last audit", "table", "kind")
-    for one in report.tables:
-        clean(one in report.clean, one.table)
-        keys(one.keys, one.table)
-        lagging(one.lagging, one.table)
-        unsettled(one.unsettled, one.table)
-        requests(one.cost.requests, one.table)
+    findings = gauge("findings", "Findings of the last audit that came to an end", "table", "kind")
+    for table, one in known.tables.items():
+        clean(one.clean, table)
+        keys(one.keys, table)
+        lagging(one.lagging, table)
+        unsettled(one.unsettled, table)
+        requests(one.requests, table)
         for kind in FindingClass:
-            findings(one.counts.get(kind, 0), one.table, kind.value)
+            findings(one.counts.get(kind, 0), table, kind.value)
     return made
+
+
+class Served(Collector):
+    """The same at a service's `/metrics`: of the last round; nothing before the first has ended."""
+
+    def __init__(self) -> None:
+        self.last = CollectorRegistry()
+
+    def collect(self) -> Iterable[Metric]:
+        return self.last.collect()
+
+    def show(self, made: CollectorRegistry) -> None:
+        self.last = made
 
 
 def _gauge(

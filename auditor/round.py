@@ -16,7 +16,7 @@ from auditor.repair import repair
 from auditor.run_context import Context
 from auditor.since import Since
 from ops.log import logger
-from schemas.errors import TidemarkError
+from schemas.errors import TidemarkError, UsageError
 from schemas.report import Against, AuditReport, AuditStatus
 
 _log = logger(__name__)
@@ -86,7 +86,9 @@ class Round:
             status=AuditStatus.INCONCLUSIVE, reason=f"the audit came to no end: {reason}", started=started,
             finished=datetime.now(UTC), tables=[],
         )  # fmt: skip
-        outputs.deliver(report, keep=False)
+        # A table that is none says nothing of the others.
+        mistyped = bool(self.tables) and isinstance(error, UsageError)
+        outputs.deliver(report, keep=False, measure=not mistyped)
 
 
 def _kept(report: AuditReport) -> TidemarkError | None:

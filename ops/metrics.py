@@ -28,7 +28,4 @@ SINK_LAST_COMMIT = Gauge("tidemark_sink_last_event_timestamp_seconds", "Commit t
 SINK_DEAD_LETTERS = Counter("tidemark_sink_deadletter", "Records sent to the dead-letter topic", ["reason"])
 SINK_PAUSED = Gauge("tidemark_sink_paused", "Partitions paused because lanes are full")
 
-AUDIT_LAST_SUCCESS = Gauge("tidemark_audit_last_success_timestamp_seconds", "End of the last clean audit", ["table"])
 AUDIT_KEYS = Counter("tidemark_audit_keys_checked", "Keys checked", ["table"])
-AUDIT_FINDINGS = Gauge("tidemark_audit_findings", "Findings of the last audit", ["table", "kind"])
-AUDIT_DURATION = Gauge("tidemark_audit_duration_seconds", "Duration of the last audit")

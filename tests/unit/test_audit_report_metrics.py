@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from auditor import shelf
 from auditor.outputs import Outputs
+from auditor.report_metrics import Served
 from auditor.round import Round
 from auditor.run_context import Context, StoppedError
 from ops.settings import Settings
@@ -104,6 +106,58 @@ def test_a_clean_audit_of_the_last_hours_is_clean_and_no_success(make_context: M
     assert not any(name.startswith("last_success") for name in found)
 
 
+def test_an_audit_of_some_tables_says_nothing_of_others(
+    make_context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_context(metrics_file=str(tmp_path / "t.prom"))
+    one_wrong = report(table(finding("missing", "1")), table(name="s.u"))
+    assert written(context, one_wrong)["clean"] == 0
+
+    def some(*reports: AuditReport) -> dict[str, float]:
+        for one in reports:
+            assert Outputs(context, some=True).deliver(one) is None
+        return samples((tmp_path / "t.prom").read_text())
+
+    found = some(report(table(name="s.u"), number=1))
+    assert (found["clean"], found["table_clean{table=s.u}"], found["findings{kind=missing,table=s.t}"]) == (0, 1, 1)
+    monkeypatch.setattr("auditor.round.audit", fail(UsageError("no table")))
+    with pytest.raises(UsageError):
+        Round(tables=["s.typo"]).once(context, Outputs(context, some=True))
+    assert samples((tmp_path / "t.prom").read_text()) == found
+    found = written(context, report(table(since="2h"), table(name="s.u"), number=2))
+    assert (found["clean"], found["table_clean{table=s.t}"]) == (0, 0)  # what was found may be older
+    found = some(report(table(), number=3))
+    assert (found["clean"], found["table_clean{table=s.t}"]) == (1, 1)
+    assert written(context, report(table(name="s.u"), number=4))["clean"] == 1
+    assert "keys{table=s.t}" not in samples((tmp_path / "t.prom").read_text())  # it is captured no more
+
+
+def test_what_was_found_stays_until_an_audit_comes_to_an_end(make_context: MakeContext, tmp_path: Path) -> None:
+    context = make_context(metrics_file=str(tmp_path / "t.prom"))
+    wrong = report(table(finding("missing", "1")), table(name="s.u"))
+    for later in (report(table(reason="the sink is behind"), table(name="s.u"), number=1), report(number=2)):
+        found = written(context, wrong, later)
+        assert (found["clean"], found["findings{kind=missing,table=s.t}"]) == (0, 1)
+        assert found["table_clean{table=s.t}"] == 0
+    assert found["table_clean{table=s.u}"] == 0
+    assert Outputs(context, some=True).deliver(report(table(), table(name="s.u"), number=3)) is None
+    assert samples((tmp_path / "t.prom").read_text())["clean"] == 0  # what other tables there are, nobody has seen
+
+
+def test_a_service_shows_the_same(make_context: MakeContext) -> None:
+    served = Served()
+    assert list(served.collect()) == []
+    context = make_context()
+    bad = report(table(finding("missing", "1")), number=5)
+    for one in (report(table()), bad):
+        assert Outputs(context, served=served).deliver(one) is None
+    made = CollectorRegistry()
+    made.register(served)
+    found = samples(generate_latest(made).decode())
+    assert (found["clean"], found["findings{kind=missing,table=s.t}"]) == (0, 1)
+    assert found["last_success_timestamp_seconds{table=s.t}"] == report().finished.timestamp()
+
+
 def fail(error: Exception) -> Callable[..., AuditReport]:
     def audit(*_: object) -> AuditReport:
         raise error
@@ -147,7 +201,7 @@ def test_a_disk_that_takes_nothing_hides_nothing(
     monkeypatch.setattr("auditor.round.audit", lambda *_: report(table()))
     Round().once(context, Outputs(context))
     bad = report(table(finding("missing", "1")), number=5)
-    for name in (f"{bad.id}.json", "proven.json", "clean-topic.json"):
+    for name in (f"{bad.id}.json", "proven.json", "clean-topic.json", "known-topic.json"):
         place = shelf.folder("x") / name
         place.unlink(missing_ok=True)
         place.mkdir()  # nobody, not even root, writes a file there
@@ -160,7 +214,7 @@ def test_a_disk_that_takes_nothing_hides_nothing(
     assert samples((tmp_path / "t.prom").read_text())["clean"] == 0
     assert AuditReport.model_validate_json(output.read_bytes()) == done.report
     told = [line["action"] for line in said]
-    assert told == ["report_not_kept"] * 3 + ["report_undelivered"]
+    assert told == ["report_not_kept"] * 3 + ["report_undelivered"] * 2
 
 
 def test_a_file_that_cannot_be_written(make_context: MakeContext, tmp_path: Path) -> None:

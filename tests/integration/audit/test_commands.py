@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from audit_cli import Cli
 from auditing import World
 from auditor.commands import app
 from auditor.lock import locked
+from documented import audit_metrics
 from schemas.errors import LockedError, RepairCapError, UsageError
 from schemas.report import AuditReport, RepairReport
 from stack.ports import free_port
@@ -148,7 +150,10 @@ def test_as_a_service(cli: Cli, tmp_path: Path) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60) as answer:
             assert answer.status == 200
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-            assert b'tidemark_audit_keys_checked_total{table="shop.things"}' in answer.read()
+            metrics = answer.read().decode()
+        assert 'tidemark_audit_keys_checked_total{table="shop.things"}' in metrics
+        named = set(re.findall(r"^(tidemark_audit_\w+)\{", metrics, re.MULTILINE))
+        assert audit_metrics() <= named
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     finally:
