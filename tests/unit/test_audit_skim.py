@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from array import array
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from auditor.expected import Expected
 from auditor.pace import Pace
 from auditor.skim import Skim, glance
 from auditor.store import Store
+from auditor.topic import Topic
 from schemas.errors import FormatError
 from schemas.extension import MISSING
 from schemas.key import BARRIER_KEY, kafka_key
@@ -200,6 +202,20 @@ def test_both_ways_agree_about_records_that_were_damaged(way: str) -> None:
         if isinstance(told, tuple):
             packed += sum(part.rows for part in Skim().columns(native).packed)
     assert (packed > 100) == (way == "native")
+
+
+def test_a_batch_becomes_columns_while_the_next_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = Topic.__new__(Topic)
+    topic.events, topic.shape = 0, PLAIN
+    batches = [[written(1)], [written(2), written(3)]]
+    monkeypatch.setattr(Topic, "messages", lambda *_: iter(batches))
+    thresholds = gc.get_threshold()
+    found = [[row[0] for row in rows_of(columns)] for columns in topic.columns([])]
+    assert (found, topic.events) == ([[b"1"], [b"2", b"3"]], 3)
+    batches.insert(1, [Record(b'{"id":1}', b"{}")])
+    with pytest.raises(FormatError):
+        list(topic.columns([]))
+    assert gc.get_threshold() == thresholds
 
 
 def test_packed_rows_are_stored_like_others(way: str) -> None:
