@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pymysql
 from pymysqlreplication import BinLogStreamReader
+from pymysqlreplication.constants.BINLOG import ANONYMOUS_GTID_LOG_EVENT
 from pymysqlreplication.event import GtidEvent, NotImplementedEvent, QueryEvent, RotateEvent, XidEvent
 from pymysqlreplication.row_event import DeleteRowsEvent, PartialUpdateRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
@@ -103,6 +104,8 @@ class BinlogRows:
     def _event(self, event: Any, file: str) -> Iterator[list[Logged]]:
         if isinstance(event, NotImplementedEvent):
             self._check(event.event_type, file)
+            if event.event_type == ANONYMOUS_GTID_LOG_EVENT:
+                self._gtid = ""  # as cdc has it: the transaction has none
         elif isinstance(event, GtidEvent):
             self._gtid = event.gtid
         elif isinstance(event, QueryEvent):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pymysql
+from pymysql.constants import ER
 from pymysql.cursors import SSCursor
 
 from auditor.run_context import Context
@@ -61,6 +62,19 @@ class MysqlServer:
                 return list(cursor.fetchall())
         except (pymysql.Error, OSError) as error:
             raise mysql.translate(error, self._where) from error
+
+    def has_no(self, table: str) -> bool:
+        """True if there is no such table (`db`.`table`, quoted). Raises one of our errors where we may not know."""
+        self._context.pulse()
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(f"SELECT 1 FROM {table} LIMIT 0")  # noqa: S608  quoted by the caller
+        except (pymysql.Error, OSError) as error:
+            # Who has no right to read a table is told that, whether it is there or not.
+            if isinstance(error, pymysql.Error) and error.args[:1] in ((ER.NO_SUCH_TABLE,), (ER.BAD_DB_ERROR,)):
+                return True
+            raise mysql.translate(error, self._where) from error
+        return False
 
     def page(self, sql: str, most_bytes: int) -> Rows:
         """The first rows of a statement, until they are so many bytes or all. Raises one of our errors."""

@@ -41,7 +41,7 @@ class SqlRow:
 
 
 class MysqlTable:
-    """One table. `captured`: the columns that events have."""
+    """One table. `captured`: the columns that events have. One that was dropped has no rows, and no column."""
 
     def __init__(self, server: MysqlServer, db: str, name: str, captured: Sequence[str]) -> None:
         self._server = server
@@ -52,9 +52,13 @@ class MysqlTable:
         self.shown = [column for column in self.layout if column.name in captured]
         by_name = {column.name: column for column in self.layout}
         self.key = [by_name[name] for name in keys]
-        if not self.key or not {column.name for column in self.key} <= set(captured):
-            raise InconclusiveError(f"table {db}.{name} is not there any more, or has no primary key")
-        self._selected = self._select()
+        self._dropped = not self.layout and server.has_no(self._quoted)
+        if not self._dropped and (not self.key or not {column.name for column in self.key} <= set(captured)):
+            raise InconclusiveError(
+                f"table {db}.{name} has no primary key, or another one than was captured",
+                hint="Name the tables that are to be audited: `tidemark audit run --against mysql db.table …`.",
+            )
+        self._selected = "" if self._dropped else self._select()
 
     def columns(self) -> list[SqlColumn]:
         """The columns as they are now."""
@@ -67,11 +71,16 @@ class MysqlTable:
         values = [column.select(mariadb=self._server.mariadb) for column in self.shown]
         raw = [raw for column in self.shown if (raw := column.raw()) is not None]
         cursors = [mysql_key.cursor(column) for column in self.key]
-        table = ".".join("`" + name.replace("`", "``") + "`" for name in (self._db, self._name))
-        return f"SELECT {', '.join([*values, *raw, *cursors])} FROM {table}"  # noqa: S608  quoted above
+        return f"SELECT {', '.join([*values, *raw, *cursors])} FROM {self._quoted}"  # noqa: S608  quoted above
+
+    @property
+    def _quoted(self) -> str:
+        return ".".join("`" + name.replace("`", "``") + "`" for name in (self._db, self._name))
 
     def chunks(self) -> Iterator[list[SqlRow]]:
         """All rows in the order of the key, each chunk as it is when it is read."""
+        if self._dropped:
+            return
         page, at = Page(first=_FIRST, most=_CHUNK, size_bytes=_CHUNK_BYTES), None
         order = ", ".join(column.quoted for column in self.key)
         while True:
@@ -91,6 +100,8 @@ class MysqlTable:
 
         Raises `TooLargeError` if several are too large to be held at once.
         """
+        if self._dropped:
+            return {}
         wanted = {id_: condition for id_, values in keys if (condition := mysql_key.equals(self.key, values))}
         if not wanted:
             return {}
@@ -109,6 +120,8 @@ class MysqlTable:
 
     def key_values(self, key: str) -> list[Any] | None:
         """The values of a key's text; None if it is no key of this table."""
+        if self._dropped:
+            return [key]
         if len(self.key) > 1:
             try:
                 found = orjson.loads(key)

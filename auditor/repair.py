@@ -27,6 +27,7 @@ from schemas.report import (
 )
 
 _log = logger(__name__)
+_FEW = 100  # documents, of which no share is too large: of a small table, or of what has changed since yesterday
 _WHY_LEFT = {
     FindingClass.FOREIGN: "no event of this topic made it, so none can mend it: delete it by hand if nobody needs it",
     FindingClass.DEAD_LETTERED: "Elasticsearch refused its last event, and would again",
@@ -72,7 +73,7 @@ def repair(context: Context, report: AuditReport, *, apply: bool) -> RepairRepor
 
 
 def _check_caps(context: Context, report: AuditReport) -> None:
-    """The number is of all tables together; the share of each, so that a large one does not hide a small one."""
+    """The number is of all tables together; the share of each: a large one hides no other of which all would go."""
     settings = context.settings.audit
     wrong = sum(map(_wrong, report.tables))
     if wrong > settings.max_repairs:
@@ -84,7 +85,7 @@ def _check_caps(context: Context, report: AuditReport) -> None:
         keys = sum(window.keys + window.deleted for window in table.windows)
         wrong = _wrong(table)
         # Documents from before the window are none of its keys: there may be more of them. A share of 1 allows all.
-        if wrong > settings.max_repair_share * max(keys, wrong):
+        if wrong > max(_FEW, settings.max_repair_share * max(keys, wrong)):
             raise RepairCapError(
                 f"{wrong} documents of a table with {keys} audited keys would be repaired, "
                 f"more than a share of {settings.max_repair_share}",

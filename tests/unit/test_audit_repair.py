@@ -22,10 +22,16 @@ def harmed(name: str, *, keys: int, orphans: int) -> TableReport:
 
 
 def test_a_large_table_does_not_hide_that_all_of_a_small_one_would_go() -> None:
-    both = report(harmed("s.large", keys=10_000_000, orphans=3), harmed("s.small", keys=50, orphans=50))
-    with pytest.raises(RepairCapError, match="50 documents of a table with 50 audited keys") as refused:
+    both = report(harmed("s.large", keys=10_000_000, orphans=3), harmed("s.small", keys=150, orphans=150))
+    with pytest.raises(RepairCapError, match="150 documents of a table with 150 audited keys") as refused:
         repair.repair(context(), both, apply=True)
     assert refused.value.where == "s.small"
+
+
+def test_a_few_documents_are_never_too_large_a_share() -> None:
+    repair._check_caps(context(), report(harmed("s.t", keys=4, orphans=1), harmed("s.other", keys=100, orphans=100)))
+    with pytest.raises(RepairCapError):
+        repair._check_caps(context(), report(harmed("s.t", keys=101, orphans=101)))
 
 
 @pytest.mark.parametrize("keys", [0, 100])

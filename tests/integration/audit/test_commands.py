@@ -33,7 +33,7 @@ MakeWorld = Callable[..., World]
 
 def stricter(world: World) -> World:
     """The same, with settings that let next to nothing be repaired."""
-    audit = world.settings.audit.model_copy(update={"max_repair_share": 0.05})
+    audit = world.settings.audit.model_copy(update={"max_repairs": 4})
     world.settings = world.settings.model_copy(update={"audit": audit})
     return world
 
