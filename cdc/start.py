@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from cdc.server import BinlogEnd, Connection, Server, binlog_end, binlog_files, purged, query_bytes
 from schemas.errors import ConfigError, PreflightError, UsageError
-from schemas.position import GtidSet, Position, first_seq
+from schemas.position import GtidSet, Position, first_seq, named_gtids
 
 _FIRST_EVENT = 4  # after the file's magic number
 _NEXT_GTID = re.compile(r"GTID_NEXT= '([^']+)'")
@@ -17,7 +17,7 @@ _WRAP = 1 << 32
 #: Events between two transactions: at a file's head, and what begins a transaction or ends the file ("" is its end).
 _HEAD = {b"Format_desc", b"Previous_gtids", b"Gtid_list", b"Binlog_checkpoint"}
 _BOUNDARIES = {b"Gtid", b"Gtid_tagged_log_event", b"Anonymous_Gtid", b"Rotate", b"Stop", b""}
-_START = re.compile(r"latest|earliest|gtid:.*|file:[^:]+:\d+")
+_START = re.compile(r"latest|earliest|gtid:.*|file:[^:]+:\d+", re.DOTALL)  # a set may be pasted with its line ends
 
 
 def checked_start(text: str) -> str:
@@ -26,6 +26,11 @@ def checked_start(text: str) -> str:
         raise UsageError(
             f"`{text}` is no position", hint="Write latest, earliest, gtid:<set> or file:<name>:<position>."
         )
+    if text.startswith("gtid:"):
+        try:
+            named_gtids(text.removeprefix("gtid:"))
+        except ValueError as error:
+            raise UsageError(str(error), hint="All that the server keeps is `earliest`.") from None
     return text
 
 
@@ -60,7 +65,7 @@ def _place(connection: Connection, server: Server, start: str, end: BinlogEnd) -
 def _at_gtids(connection: Connection, server: Server, text: str, end: BinlogEnd) -> BinlogEnd:
     if not server.gtids:
         raise ConfigError("start = gtid:… needs gtid_mode = ON on the server", hint="Use start = file:<name>:<pos>.")
-    wanted = GtidSet(text)
+    wanted = named_gtids(text)
     if not GtidSet(end.gtid_set).covers(wanted):
         raise ConfigError(f"the server has not executed all of {wanted}", hint=f"It has executed {end.gtid_set}.")
     if not wanted.covers(purged(connection)):

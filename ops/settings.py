@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_va
 from ops.section import ColumnNames, Section
 from ops.sink_table import SinkTableSettings, TableName
 from schemas.errors import ConfigError
+from schemas.position import named_gtids
 from schemas.table import folded_column
 
 _MIB = 1 << 20
@@ -33,6 +34,12 @@ def _no_bool(value: object) -> object:
     return value
 
 
+def _start(text: str) -> str:
+    if text.startswith("gtid:"):
+        named_gtids(text.removeprefix("gtid:"))
+    return text
+
+
 def _prom(path: Path | None) -> Path | None:
     if path is not None and path.suffix != ".prom":
         raise ValueError("the textfile collector reads only files whose names end in .prom")
@@ -43,6 +50,7 @@ Whole = Annotated[int, BeforeValidator(_no_bool)]
 Bytes = Annotated[Whole, BeforeValidator(_bytes), Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 Linger = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=60)]
+Start = Annotated[str, Field(pattern=r"^(latest|earliest|gtid:(?s:.*)|file:[^:]+:\d+)$"), AfterValidator(_start)]
 TablePattern = Annotated[str, Field(pattern=r"^[^.]+\..+$")]
 Port = Annotated[Whole, Field(ge=0, le=65535)]
 
@@ -213,7 +221,7 @@ class CdcSettings(Section):
     allow_empty: bool = False
     hash_key_file: Path | None = None
     engine: Literal["auto", "native", "portable"] = "auto"
-    start: Annotated[str, Field(pattern=r"^(latest|earliest|gtid:.*|file:[^:]+:\d+)$")] = "latest"
+    start: Start = "latest"
     snapshot: Literal["none"] = "none"
     on_lost_position: Literal["stop"] = "stop"
     on_ddl: Literal["stop", "ignore"] = "stop"

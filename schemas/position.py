@@ -18,6 +18,7 @@ _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TAG, _INTERVALS = r":[a-z_][a-z0-9_]{0,31}", r"(?::\d+(?:-\d+)?)+"
 _ONE_SOURCE = rf"{_UUID}(?:{_TAG})?{_INTERVALS}(?:{_TAG}{_INTERVALS})*"  # only one way to match: linear in time
 _GTID_SET = re.compile(rf"(?:{_ONE_SOURCE}(?:,{_ONE_SOURCE})*)?")
+_BLANKS = re.compile(r"\s*([,:-])\s*")
 _HIGHEST_SEQ = (1 << 63) - 1
 
 
@@ -94,6 +95,21 @@ class GtidSet:
 
     def __repr__(self) -> str:
         return f"GtidSet({str(self)!r})"
+
+
+def named_gtids(text: str) -> GtidSet:
+    """The set that a person wrote; blanks around separators do not matter. Raises `ValueError` for anything else.
+
+    `GtidSet` takes what servers wrote, and would read a mistyped set as a smaller one.
+    """
+    plain = _BLANKS.sub(r"\1", text.strip()).lower()
+    if not plain or not _GTID_SET.fullmatch(plain):
+        raise ValueError(f"`{text}` is no GTID set: `<uuid>:<first>-<last>`, several separated by commas, is one")
+    for piece in (piece for source in plain.split(",") for piece in source.split(":")[1:]):
+        found = _INTERVAL.fullmatch(piece)
+        if found and not 0 < int(found[1]) <= int(found[2] or found[1]):
+            raise ValueError(f"`{piece}` is no interval of a GTID set: it goes from a first to a last, from 1 on")
+    return GtidSet(plain)
 
 
 def _intervals(intervals: Iterable[tuple[int, int]]) -> str:
