@@ -52,11 +52,9 @@ class Topics:
 
     def of_source(self) -> Mapping[str, int]:
         """Every existing topic of a table of this source -> partitions."""
-        prefix = f"{self._source}."
+        prefix, control = f"{self._source}.", names.control_topics(self._source)
         return {
-            name: count
-            for name, count in self._existing().items()
-            if name.startswith(prefix) and not name.startswith(f"{prefix}__")
+            name: count for name, count in self._existing().items() if name.startswith(prefix) and name not in control
         }
 
     def ensure_control(self) -> None:

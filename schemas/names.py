@@ -64,3 +64,8 @@ def control_topic(source: str) -> str:
 
 def deadletter_topic(source: str) -> str:
     return f"{source}.__deadletter"
+
+
+def control_topics(source: str) -> frozenset[str]:
+    """All four. The topic of a table may look alike: `shop.__archive.t`, of a database `__archive`."""
+    return frozenset(name(source) for name in (positions_topic, schema_topic, control_topic, deadletter_topic))
