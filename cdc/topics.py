@@ -71,7 +71,7 @@ class Topics:
         found = self._existing(wanted)
         for topic, count in found.items():
             if count != 1:
-                raise self._mismatch(topic, found=count, pinned=1)
+                raise self._split(topic, count)
         self._create([self._new(topic, 1, config) for topic, config in wanted.items() if topic not in found])
 
     def ensure(self, counts: Mapping[str, int], *, pinned: Mapping[str, int]) -> None:
@@ -128,8 +128,9 @@ class Topics:
         return TopicMismatchError(
             f"topic {topic} has {found} partitions, and this pipeline writes {pinned}",
             where=self._settings.bootstrap_servers,
-            hint="With another count a key's events would lie in two partitions, in no order. "
-            f"Give the topic its {pinned} partitions back: delete it, and create it again with that count.",
+            hint="With another count a key's events would lie in two partitions, in no order. A topic cannot give "
+            "partitions back, and nothing of what is in it is published again by itself. Let the sink read all of it, "
+            f"stop the sink, and delete the topic; {self._anew(pinned)}",
         )
 
     def _vanished(self, topic: str, partitions: int) -> TopicMismatchError:
@@ -137,6 +138,22 @@ class Topics:
             f"topic {topic} is gone, though the stored position says that events were written to it",
             where=self._settings.bootstrap_servers,
             hint="What was in it is lost to every consumer. Find out who deleted it; then either leave the table out "
-            f"with [cdc] exclude, or accept the loss by creating the topic by hand, with {partitions} partitions and "
-            "cleanup.policy=compact, and rewrite the table's rows.",
+            f"with [cdc] exclude, or accept the loss: stop the sink, and {self._anew(partitions)}",
+        )
+
+    def _anew(self, partitions: int) -> str:
+        return (
+            f"create the topic by hand, with {partitions} partitions, cleanup.policy=compact and "
+            f"max.message.bytes={self._message_bytes()}; start cdc, have every row of the table published again (an "
+            "UPDATE that changes each one), and only then run `tidemark sink rebuild`: of an empty topic it makes an "
+            "empty index."
+        )
+
+    def _split(self, topic: str, found: int) -> TopicMismatchError:
+        return TopicMismatchError(
+            f"topic {topic} has {found} partitions, and control topics have one",
+            where=self._settings.bootstrap_servers,
+            hint="If nothing was ever written to it, delete it: cdc makes it as it has to be. Otherwise save its "
+            "records with their keys, make it again with 1 partition and cleanup.policy=compact, and write them "
+            "back before cdc starts: without them the position, or what the events' columns are, is lost.",
         )
