@@ -309,7 +309,20 @@ class Indices:
         try:
             return dict(client.indices.get(index=alias, features=["aliases", "mappings"]).body)
         except NotFoundError:
+            self._refuse_unknowing(client, alias)
             return None
+        except (ApiError, TransportError) as error:
+            raise translate(error, f"{self._where}, {alias}") from error
+
+    def _refuse_unknowing(self, client: Elasticsearch, alias: str) -> None:
+        """Raise `UnreachableError` if there is no master to say that it does not exist.
+
+        A node that has come up and has not found one knows of no index, and says 404 (seen with 9.5), but not here.
+        """
+        try:
+            client.indices.resolve_index(name=alias)
+        except NotFoundError:
+            return
         except (ApiError, TransportError) as error:
             raise translate(error, f"{self._where}, {alias}") from error
 
