@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ def echo(last: Record, seq: int) -> Record:
     A row as it is now (`op` r, as a snapshot reads it), a tombstone, or the same barrier: were it another one,
     compaction would keep it in place of the first.
     """
-    event: dict[str, Any] = orjson.loads(last.value) if last.value is not None else {"after": None}
+    event: dict[str, Any] = _exact(last.value) if last.value is not None else {"after": None}
     if last.key != BARRIER_KEY and event["after"] is None:
         return last._replace(value=None, headers=((SEQ_HEADER, b"%d" % seq),))
     event["source"]["seq"] = seq
@@ -25,3 +26,12 @@ def echo(last: Record, seq: int) -> Record:
         event["source"]["snapshot"] = "incremental"
         event |= {"op": "r", "before": None, "transaction": None}
     return last._replace(value=orjson.dumps(event), headers=())
+
+
+def _exact(value: bytes) -> Any:
+    """Numbers stay as they are written: those in JSON columns may have more digits than a double."""
+
+    def as_written(digits: str) -> orjson.Fragment:
+        return orjson.Fragment(digits.encode())
+
+    return json.loads(value, parse_float=as_written, parse_int=as_written)

@@ -7,19 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka import KafkaException, Message, TopicPartition
 
 from cdc.last_seq import records_from
+from cdc.offsets import END, offsets
 from cdc.source.seam import Record
-from ops.kafka import answer, consumer, translate
+from ops.kafka import consumer, translate
 from ops.settings import KafkaSettings
 from schemas.errors import FormatError
 from schemas.record import read
-
-_TIMEOUT_S = 10
-_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +44,10 @@ class Held:
     seqs: tuple[int, int] | None = None
 
 
-def hanging(client: AdminClient, parts: Iterable[tuple[str, int]], where: str) -> list[Place]:
+def hanging(settings: KafkaSettings, source: str, parts: Sequence[tuple[str, int]]) -> list[Place]:
     """Those of the partitions that hold records without an end. Raises `UnreachableError`."""
-    wanted = [TopicPartition(topic, number) for topic, number in parts]
     # In this order: what ends in between does not hang.
-    ends = _ends(client, wanted, IsolationLevel.READ_UNCOMMITTED, where)
-    stable = _ends(client, wanted, IsolationLevel.READ_COMMITTED, where)
+    ends, stable = (_ends(settings, source, parts, level) for level in ("read_uncommitted", "read_committed"))
     return [
         Place(topic=topic, partition=number, start=stable[topic, number])
         for (topic, number), end in ends.items()
@@ -62,13 +56,10 @@ def hanging(client: AdminClient, parts: Iterable[tuple[str, int]], where: str) -
 
 
 def _ends(
-    client: AdminClient, parts: Sequence[TopicPartition], level: IsolationLevel, where: str
+    settings: KafkaSettings, source: str, parts: Sequence[tuple[str, int]], level: str
 ) -> dict[tuple[str, int], int]:
-    wanted = {TopicPartition(part.topic, part.partition): _LATEST for part in parts}
-    if not wanted:
-        return {}
-    futures = client.list_offsets(wanted, isolation_level=level, request_timeout=_TIMEOUT_S)
-    return {(part.topic, part.partition): answer(future, _TIMEOUT_S, where).offset for part, future in futures.items()}
+    with closing(consumer(settings, f"{source}-hanging", isolation_level=level)) as client:
+        return offsets(client, parts, END, settings.bootstrap_servers)
 
 
 def raw(settings: KafkaSettings, source: str, place: Place) -> Iterator[Record]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from cdc.offsets import BEGINNING, END, offsets
 from ops.kafka import consumer, translate
 from ops.log import logger
 from ops.settings import Settings
@@ -17,7 +18,9 @@ from schemas.record import read
 _log = logger(__name__)
 
 _TIMEOUT_S = 30
-_META_TIMEOUT_S = 10
+_FETCH_WAIT_MS = 10
+_BACK = 16  # the last offsets are the markers of transactions, which nobody is shown
+_Part = tuple[str, int]  # topic and partition
 
 
 def highest_seq(settings: Settings, topics: Mapping[str, int], *, own: Collection[str]) -> int:
@@ -27,28 +30,57 @@ def highest_seq(settings: Settings, topics: Mapping[str, int], *, own: Collectio
     any other topic that holds some is somebody else's.
     """
     where = settings.kafka.bootstrap_servers
-    client = consumer(settings.kafka, f"{settings.source.name}-last-seq", enable_partition_eof=True)
+    client = consumer(
+        settings.kafka,
+        f"{settings.source.name}-last-seq",
+        enable_partition_eof=True,
+        fetch_wait_max_ms=_FETCH_WAIT_MS,  # how long the broker holds back that there is no more
+    )
     try:
-        parts = [TopicPartition(name, number) for name, count in topics.items() for number in range(count)]
-        return max((_last_seq(client, part, where, strict=part.topic in own) for part in parts), default=0)
+        return _highest(
+            client, [(name, number) for name, count in topics.items() for number in range(count)], where, own
+        )
     except KafkaException as error:
         raise translate(error, where) from error
     finally:
         client.close()
 
 
-def _last_seq(client: Consumer, part: TopicPartition, where: str, *, strict: bool) -> int:
-    low, high = client.get_watermark_offsets(part, timeout=_META_TIMEOUT_S)
-    back = 16  # the last offsets are the markers of transactions, which nobody is shown
-    while high > low:
-        first = max(low, high - back)
-        seqs = [_seq(message, strict=strict) for message in records_from(client, part, first, where)]
-        if seqs:
-            return max(seqs)
-        if first == low:
-            break
-        back *= 16
-    return 0
+def _highest(client: Consumer, parts: Sequence[_Part], where: str, own: Collection[str]) -> int:
+    lows, highs = (offsets(client, parts, which, where) for which in (BEGINNING, END))
+    highest, back = 0, _BACK
+    parts = [part for part in parts if lows[part] < highs[part]]
+    while parts:
+        starts = {part: max(lows[part], highs[part] - back) for part in parts}
+        found = _seqs(client, starts, where, own)
+        highest = max(highest, *found.values(), 0)
+        parts = [part for part in parts if part not in found and starts[part] > lows[part]]
+        back *= _BACK
+    return highest
+
+
+def _seqs(client: Consumer, starts: Mapping[_Part, int], where: str, own: Collection[str]) -> dict[_Part, int]:
+    """The highest seq of each partition that shows a record from there to its end."""
+    client.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
+    found: dict[_Part, int] = {}
+    left = set(starts)
+    deadline = time.monotonic() + _TIMEOUT_S
+    while left:
+        message = client.poll(0.5)
+        if message is None:
+            if time.monotonic() > deadline:
+                raise UnreachableError(f"topic {min(left)[0]} could not be read to its end", where=where)
+            continue
+        deadline = time.monotonic() + _TIMEOUT_S
+        part = (message.topic() or "", message.partition() or 0)
+        error = message.error()
+        if error is None:
+            found[part] = max(found.get(part, 0), _seq(message, strict=part[0] in own))
+        elif error.code() == error._PARTITION_EOF:  # noqa: SLF001  librdkafka's local errors begin with an underscore
+            left.discard(part)
+        else:
+            raise translate(error, where)
+    return found
 
 
 def _seq(message: Message, *, strict: bool) -> int:
@@ -60,7 +92,7 @@ def _seq(message: Message, *, strict: bool) -> int:
         if strict:
             raise
         _log.warning(
-            f"topic {message.topic()} is named like one of ours, and is not: {error}",
+            f"topic {message.topic()} holds what cdc did not write: {error}",
             action="foreign_topic",
             topic=message.topic(),
         )

@@ -41,6 +41,20 @@ class OwnTopics:
         """The highest seq in any topic of the source, those of tables that are captured no more included."""
         return highest_seq(self._settings, self._topics.of_source(), own=self._names)
 
+    def check_newest(self, position: Position) -> None:
+        """Raise `PositionLostError` if one of them holds an event that comes after the stored position."""
+        topics = {name: count for name, count in self._topics.of_source().items() if name in self._names}
+        seen = highest_seq(self._settings, topics, own=())  # a foreign record stops those who read the topic
+        if seen > position.seq:
+            place = f"gtid:{position.gtid_set}" if position.gtid_set else f"file:{position.file}:{position.pos}"
+            raise PositionLostError(
+                f"the stored position is older than the events in the topics: its seq is {position.seq}, theirs {seen}",
+                where=f"source {self._settings.source.name} on {self._settings.kafka.bootstrap_servers}",
+                hint="Going on from it would publish those a second time, with the same seq. Where a position was "
+                "written back by hand, only the very last one will do. Otherwise `tidemark cdc position reset --to "
+                f"'{place}'`: what comes after it is published again, above all that is there.",
+            )
+
     def check_described(self) -> None:
         """Raise `PositionLostError` if a topic holds events whose layouts `__schema` does not have."""
         unknown = self._names - self._described

@@ -58,10 +58,11 @@ class Pipeline:
         try:
             with self._opener.session() as session:
                 self._meter.moved(session.begin())
-                return self._publish(session)
-        except SlowCommitError:
-            self._shrink()
-            raise
+                try:
+                    return self._publish(session)
+                except SlowCommitError:
+                    self._shrink()
+                    raise
         except DuplicateReaderError as error:
             raise self._opener.rival() or error from error
 

@@ -7,7 +7,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import orjson
@@ -27,11 +27,12 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What the topic held at its end: the last committed position, and who claimed the source last."""
+    """What the topic held at its end: the last committed position, and who claimed the source last, and when."""
 
     position: Position | None = None
     claimant: str = ""
     claimed_by: str = ""
+    claimed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +43,18 @@ class Instance:
     label: str
 
     @classmethod
-    def of_this_process(cls) -> Instance:
-        return cls(id=uuid.uuid4().hex, label=f"{socket.gethostname()}, process {os.getpid()}")
+    def of_this_process(cls, purpose: str = "") -> Instance:
+        """`purpose`: for people, where it is not `cdc run`."""
+        label = f"{socket.gethostname()}, process {os.getpid()}"
+        return cls(id=uuid.uuid4().hex, label=f"{label}, {purpose}" if purpose else label)
 
     def to_json(self) -> dict[str, Any]:
         return {"format": FORMAT, "instance": self.id, "label": self.label, "ts_ms": time.time_ns() // 1_000_000}
 
 
-def _claim(record: Any) -> tuple[str, str]:
+def _claim(record: Any) -> Stored:
     check_format(record, "claim record")
-    return record["instance"], record["label"]
+    return Stored(claimant=record["instance"], claimed_by=record["label"], claimed_ms=int(record.get("ts_ms", 0)))
 
 
 class PositionStore:
@@ -61,6 +64,7 @@ class PositionStore:
         self._kafka = settings.kafka
         self._source = settings.source.name
         self._instance = instance
+        self._followed: set[tuple[str, int]] = set()
         self.topic = positions_topic(settings.source.name)
 
     def read(self, wanted: Callable[[], bool] = lambda: True, *, over_damage: bool = False) -> Stored:
@@ -73,8 +77,8 @@ class PositionStore:
             for message in reader.to_end(timeout_s=_READ_S, wanted=wanted):
                 last[message.key()] = message.value()
         position = self._parsed(last.get(POSITION_KEY), self._position, over_damage=over_damage)
-        claimant, claimed_by = self._parsed(last.get(CLAIM_KEY), _claim, over_damage=over_damage) or ("", "")
-        return Stored(position=position, claimant=claimant, claimed_by=claimed_by)
+        claim = self._parsed(last.get(CLAIM_KEY), _claim, over_damage=over_damage) or Stored()
+        return replace(claim, position=position)
 
     def _parsed(self, value: bytes | None, parse: Callable[[Any], _Found], *, over_damage: bool) -> _Found | None:
         try:
@@ -89,9 +93,13 @@ class PositionStore:
             raise FormatError(
                 f"a record of {self.topic} cannot be read: {type(error).__name__}: {error}",
                 where=self._kafka.bootstrap_servers,
-                hint="Only tidemark may write to this topic. Write back the last good record, from a backup; or say "
+                hint="Only tidemark may write to this topic. Write back the very last good record; or say "
                 "where to go on: `tidemark cdc position reset --to …`, and rewrite the rows that changed in between.",
             ) from None
+
+    def claim_of(self, value: bytes, *, over_damage: bool = False) -> Stored:
+        """A claim record's, without a position. Raises `FormatError`."""
+        return self._parsed(value, _claim, over_damage=over_damage) or Stored()
 
     def position_of(self, value: bytes) -> Position:
         """A position record's. Raises `FormatError`."""
@@ -105,14 +113,20 @@ class PositionStore:
             raise ValueError(f"it is a position of another source, with topic {strangers[0]}")
         return position
 
+    def follow(self, stored: Stored) -> None:
+        """From here on this claim is no news: it was there before that of this process."""
+        # Kafka answers a commit before it shows it, so ours may not be seen for a while. The same one may claim again.
+        self._followed.add((stored.claimant, stored.claimed_ms))
+
     def is_ours(self, stored: Stored) -> bool:
-        """True if this process claimed the source last."""
-        return stored.claimant == self._instance.id
+        """True unless somebody has claimed the source after those whom this process followed, and is not itself."""
+        return stored.claimant == self._instance.id or (stored.claimant, stored.claimed_ms) in self._followed
 
     def fenced(self, stored: Stored) -> FencedError:
         """The error of an instance that is no longer the owner."""
         return FencedError(
             f"another instance has taken over source `{self._source}`: {stored.claimed_by or 'not yet named'}",
             where=f"topic {self.topic} on {self._kafka.bootstrap_servers}",
-            hint="Run one `tidemark cdc run` per [source] name; this one ends, the newer one goes on.",
+            hint="Run one `tidemark cdc run` per [source] name; this one ends, the newer one goes on. After a "
+            "`tidemark cdc position reset` start it again.",
         )

@@ -25,13 +25,21 @@ from ops.kafka import metadata, producer, translate
 from ops.log import logger
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import ConfigError, SlowCommitError, TidemarkError, TopicMismatchError, UnreachableError
+from schemas.errors import (
+    ConfigError,
+    GivenUpError,
+    SlowCommitError,
+    TidemarkError,
+    TopicMismatchError,
+    UnreachableError,
+)
 from schemas.names import schema_topic
 from schemas.position import Position
 
 _log = logger(__name__)
 
 _STEP_S = 0.5  # a librdkafka call in C sees no signal, so waiting is cut into pieces
+_POLL_S = 0.1
 _ABORT_S = 3
 _CLOSE_S = 1
 _SLOW_S = 30  # at least
@@ -73,7 +81,8 @@ class Publisher:
         # Half of librdkafka's socket time-out, which follows the transaction's: what is slower may be in flight twice.
         self._slow_s = max(_SLOW_S, settings.kafka.transaction_timeout_s / 2)
         self._newest = ""  # what was to be published last, for people
-        self._expected: set[str] = set()  # claimants that are no news; none before the claims were read
+        self._followed = False
+        self._waited_s = 0.0  # for Kafka, in this transaction: not the time in which this process stood still
         self._undelivered: KafkaError | None = None
         self._undelivered_to = ""
         timeout_ms = int(settings.kafka.transaction_timeout_s * 1000)
@@ -97,7 +106,8 @@ class Publisher:
 
     def follow(self, stored: Stored) -> None:
         """From here on a claim that is neither this one nor ours is another owner's."""
-        self._expected = {stored.claimant, self._instance.id}
+        self._store.follow(stored)
+        self._followed = True
 
     def wait(self, seconds: float) -> None:
         """Raises `UnreachableError` if there is no time for it."""
@@ -123,7 +133,6 @@ class Publisher:
         """Write down that this instance owns the source now."""
         value = orjson.dumps(self._instance.to_json())
         self._transaction(Record(self._store.topic, 0, CLAIM_KEY, value))
-        self._expected = {self._instance.id}
 
     def store(self, position: Position) -> None:
         """Commit a position that comes from no batch."""
@@ -184,6 +193,7 @@ class Publisher:
 
     def _begin(self) -> None:
         self._undelivered, self._undelivered_to = None, ""
+        self._waited_s = 0.0
         self._producer.begin_transaction()
 
     def _commit(self) -> None:
@@ -222,7 +232,8 @@ class Publisher:
         while (waiting := len(self._producer)) and waiting + wanted > room:
             if time.monotonic() > deadline or self._hurried():
                 raise self._slow_commit(f"Kafka does not take the records within {self._slow_s:g} s")
-            self._producer.poll(0.1)
+            self._producer.poll(_POLL_S)
+            self._waited_s += _POLL_S
 
     def _patiently(self, call: Callable[[float], None], name: str) -> None:
         """Repeat a transactional call while librdkafka says that it may be repeated."""
@@ -234,6 +245,7 @@ class Publisher:
                 cause = error.args[0]
                 if not cause.retriable() or cause.fatal():
                     raise self._give_up(error) from error
+                self._waited_s += _STEP_S
                 if time.monotonic() > deadline or self._hurried():
                     raise self._slow(name, cause) from error
             else:
@@ -276,9 +288,12 @@ class Publisher:
     def _lost(self, cause: KafkaError) -> TidemarkError:
         # A transaction that timed out looks exactly like another owner: only the claim tells them apart.
         stored = self._store.read(lambda: not self._hurried())
-        if self._expected and stored.claimant not in self._expected:
+        if self._followed and not self._store.is_ours(stored):
             return self._store.fenced(stored)
-        return SlowCommitError(f"Kafka gave the transaction up: {cause.str()}", where=self._where)
+        what = f"Kafka gave the transaction up: {cause.str()}"
+        if self._waited_s >= self._settings.kafka.transaction_timeout_s / 2:
+            return self._slow_commit(what)
+        return GivenUpError(what, where=self._where)
 
     def _explain(self, cause: KafkaError) -> TidemarkError:
         if cause.code() in _TOO_LARGE:

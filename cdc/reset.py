@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from cdc.definitions import read_layouts
@@ -11,14 +13,17 @@ from cdc.own_topics import OwnTopics
 from cdc.position_store import Instance, PositionStore, Stored
 from cdc.publisher import Publisher
 from cdc.route import TableFilter
-from cdc.server import Server, asking
+from cdc.server import Connection, Server, asking
 from cdc.start import first_position
 from cdc.takeover import Takeover
 from cdc.topics import Topics
+from ops.log import logger
 from ops.mysql import connect
 from ops.settings import Settings
 from ops.stop import Stop
 from schemas.position import Position
+
+_log = logger(__name__)
 
 _SHOWN_S = 30
 _POLL_S = 0.1
@@ -29,28 +34,44 @@ def reset(settings: Settings, to: str) -> Stored:
 
     Takes the source over as a start does, so that a running cdc cannot overwrite it.
     """
-    topics, instance, stop = Topics(settings.kafka, settings.source.name), Instance.of_this_process(), Stop()
+    topics, stop = Topics(settings.kafka, settings.source.name), Stop()
+    instance = Instance.of_this_process("position reset")
     store = PositionStore(settings, instance)
-    topics.ensure_control()
-    with Publisher(settings, store, instance, stop) as publisher:
-        takeover = Takeover(
-            settings=settings, publisher=publisher, store=store, topics=topics,
-            wanted=lambda: not stop.requested, over_damage=True,
-        )  # fmt: skip
-        old = takeover.run().position
-        connection = connect(settings.source)
-        try:
-            with asking(settings.source.where):
-                found = tables(connection, TableFilter(settings.cdc.tables, settings.cdc.exclude))
-                own = OwnTopics(settings, topics, found=found, known=read_layouts(settings), position=old)
-                highest = max(old.seq if old else 0, own.highest_seq())
-                position = first_position(connection, Server.ask(connection), to, highest_seq=highest)
-        finally:
-            connection.close()
-        position = replace(position, partitions=old.partitions if old else {})
-        publisher.store(position)
+    with closing(connect(settings.source)) as connection:
+        # First of all: what fails from the takeover on has stopped a running cdc for nothing.
+        with asking(settings.source.where):
+            first_position(connection, Server.ask(connection), to, highest_seq=0)
+        topics.ensure_control()
+        with Publisher(settings, store, instance, stop) as publisher, _telling_that_cdc_was_stopped():
+            takeover = Takeover(
+                settings=settings, publisher=publisher, store=store, topics=topics,
+                wanted=lambda: not stop.requested, over_damage=True,
+            )  # fmt: skip
+            position = _position(settings, topics, connection, takeover.run().position, to)
+            publisher.store(position)
     _await_shown(store, position, stop)
     return Stored(position=position, claimant=instance.id, claimed_by=instance.label)
+
+
+@contextmanager
+def _telling_that_cdc_was_stopped() -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        _log.warning(
+            "the position may not be set; a cdc that was running has been stopped by this attempt: start it again",
+            action="reset_failed",
+        )
+        raise
+
+
+def _position(settings: Settings, topics: Topics, connection: Connection, old: Position | None, to: str) -> Position:
+    with asking(settings.source.where):
+        found = tables(connection, TableFilter(settings.cdc.tables, settings.cdc.exclude))
+        own = OwnTopics(settings, topics, found=found, known=read_layouts(settings), position=old)
+        highest = max(old.seq if old else 0, own.highest_seq())
+        position = first_position(connection, Server.ask(connection), to, highest_seq=highest)
+    return replace(position, partitions=old.partitions if old else {})
 
 
 def _await_shown(store: PositionStore, position: Position, stop: Stop) -> None:
@@ -62,3 +83,7 @@ def _await_shown(store: PositionStore, position: Position, stop: Stop) -> None:
         if shown is not None and shown.seq >= position.seq:
             return
         stop.wait(_POLL_S)
+    _log.warning(
+        f"Kafka has taken the position, and does not show it in {_SHOWN_S} s: the next start of cdc sees to that",
+        action="position_not_shown",
+    )

@@ -141,6 +141,7 @@ class Opener:
         own = OwnTopics(settings, self._topics, found=inspected.tables, known=known, position=stored.position)
         if stored.position is not None:
             own.check_described()
+            self._check_newest(own, stored.position)
             return resumable(
                 connection,
                 inspected.server,
@@ -165,6 +166,12 @@ class Opener:
             gtid_set=position.gtid_set,
         )
         return position
+
+    def _check_newest(self, own: OwnTopics, position: Position) -> None:
+        try:
+            own.check_newest(position)
+        except PositionLostError as error:
+            raise self.rival() or error from error  # an heir has gone on meanwhile
 
     def _look(self) -> tuple[Inspected, Mapping[str, Definition]]:
         """The tables as they are now, over a connection of its own: statements are rare."""

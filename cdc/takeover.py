@@ -17,7 +17,7 @@ from cdc.echo import echo
 from cdc.fate import Fate, Judge, of_notes
 from cdc.hanging import Held, Place, changes, hanging, raw
 from cdc.last_seq import highest_seq
-from cdc.position_store import POSITION_KEY, PositionStore, Stored
+from cdc.position_store import CLAIM_KEY, POSITION_KEY, PositionStore, Stored
 from cdc.publisher import Publisher
 from cdc.source.seam import Record
 from cdc.topics import Topics
@@ -52,9 +52,10 @@ class Takeover:
         # Our claim would end, as a commit, what hangs there.
         barred = self._left([(self.store.topic, 0)], _MARKERS_S)
         stored = self.store.read(wanted=self.wanted, over_damage=self.over_damage)
-        if self.claimed and not self.store.is_ours(stored):
-            raise self.store.fenced(stored)
-        self.publisher.follow(stored)
+        for claim in (stored, *self._hidden_claims(barred)):
+            if self.claimed and not self.store.is_ours(claim):
+                raise self.store.fenced(claim)
+            self.publisher.follow(claim)
         if not barred:
             self.publisher.claim()
         ours = self._ours(stored, self._hanging(self._parts()))
@@ -65,6 +66,11 @@ class Takeover:
             self.publisher.claim()
         return stored
 
+    def _hidden_claims(self, barred: Sequence[Place]) -> list[Stored]:
+        records = [record for place in barred for record in raw(self.settings.kafka, self.settings.source.name, place)]
+        values = [record.value for record in records if record.key == CLAIM_KEY and record.value]
+        return [self.store.claim_of(value, over_damage=self.over_damage) for value in values]
+
     def _parts(self) -> list[tuple[str, int]]:
         """All but that of the positions, where our claim's marker may be on its way."""
         source = self.settings.source.name
@@ -72,7 +78,7 @@ class Takeover:
         return [(topic, number) for topic, partitions in counts.items() for number in range(partitions)]
 
     def _hanging(self, parts: Sequence[tuple[str, int]]) -> list[Place]:
-        return hanging(self.topics.client, parts, self.settings.kafka.bootstrap_servers)
+        return hanging(self.settings.kafka, self.settings.source.name, parts)
 
     def _ours(self, stored: Stored, places: Sequence[Place]) -> list[Place]:
         """All but what another writes to a topic that is named like one of ours: nobody waits for that."""
@@ -96,7 +102,9 @@ class Takeover:
     def _end(self, stored: Stored, left: Sequence[Place]) -> Stored:
         helds, hidden = self._read(left)
         seen = self._visible(stored, hidden)
-        judge = Judge(stored.position.seq if stored.position else None, [position.seq for position in hidden], seen)
+        rows = [held.seqs for held in helds if held.seqs]
+        committed_seq = stored.position.seq if stored.position else None
+        judge = Judge(committed_seq, [position.seq for position in hidden], seen, rows)
         fates = self._fates(helds, judge)
         for place in (held.place for held, fate in fates if fate is Fate.UNKNOWN):
             raise self._stuck("Kafka lost the end of a transaction, and it cannot be told if it was committed", place)
@@ -112,9 +120,11 @@ class Takeover:
             # Above all of it: else the next look finds two transactions.
             highest = max((held.seqs[1] for held in aborted if held.seqs), default=0)
             self.publisher.end(self._echoes(aborted, highest)[0], commit=False)
+            # A later start must not find it beside a position whose seq the commit has raised above it.
+            self._await_ended([held.place for held in aborted])
         if committed and position is not None:
             position = self._commit(committed, position)
-        self._await_ended([held.place for held, _ in fates])
+            self._await_ended([held.place for held in committed])
         return replace(stored, position=position)
 
     def _read(self, left: Sequence[Place]) -> tuple[list[Held], list[Position]]:
@@ -170,7 +180,12 @@ class Takeover:
 
     def _await_ended(self, places: Sequence[Place]) -> None:
         parts = [(place.topic, place.partition) for place in places]
-        if left := self._left(parts, _ENDED_S):
+        if not (late := self._left(parts, _ENDED_S)):
+            return
+        # Kafka begins no transaction of ours before it has written the last one's end everywhere.
+        self.publisher.claim()
+        left = [place for place in self._left(parts, _MARKERS_S) if place in late or place.topic != self.store.topic]
+        if left:
             raise self._stuck("a transaction of another producer has no end in Kafka", left[0])
 
     def _stuck(self, what: str, place: Place) -> HangingTransactionError:

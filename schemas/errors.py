@@ -69,6 +69,10 @@ class SlowCommitError(UnreachableError):
     """A Kafka transaction did not end in time; the next one is smaller."""
 
 
+class GivenUpError(UnreachableError):
+    """Kafka gave a transaction up: for another owner, or since this process stood still."""
+
+
 class RefusedError(TidemarkError):
     """A server answers and says no: password, TLS, permission to connect."""
 

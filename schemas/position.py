@@ -29,6 +29,11 @@ def first_seq(now: datetime, highest: int = 0) -> int:
     return epoch << EPOCH_SHIFT
 
 
+def begins_epoch(seq: int) -> bool:
+    """True of a position's seq under which no event was given out."""
+    return seq % (1 << EPOCH_SHIFT) == 0
+
+
 class GtidSet:
     """A set of MySQL GTIDs, `uuid[:tag]:first-last[:…]`; gaps and tags are kept. Intervals are inclusive."""
 

@@ -95,14 +95,21 @@ def test_position_before_during_and_reset(cdc_settings, start, stored, mysql, ta
     shown = json.loads(call(settings, "position", "show", "--json").stdout)
     assert shown["position"]["seq"] == str(stored(settings).position.seq)
     assert shown["claim"]["label"]
+    nowhere = call(settings, "position", "reset", "--to", "file:nowhere.000099:4")
+    assert nowhere.returncode == 2, nowhere.stderr
+    with mysql.connect(database=table) as connection:
+        execute(connection, "UPDATE t SET n = 5")  # the running one has heard nothing of it
+    until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 2, "the change")
+    shown = json.loads(call(settings, "position", "show", "--json").stdout)
     done = call(settings, "position", "reset", "--to", "latest", "--json")
     assert done.returncode == 0, done.stderr
     after = json.loads(done.stdout)["position"]
     assert int(after["seq"]) >> 39 > int(shown["position"]["seq"]) >> 39
     assert after["partitions"] == {topic: 3}
     assert running.wait() == 7, running.said
+    assert "position reset" in running.said
     with mysql.connect(database=table) as connection:
         execute(connection, "INSERT INTO t VALUES (2, 2)")
     again = start(settings)
-    until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 2, "the second row")
+    until(lambda: len(read_topics(kafka.bootstrap_servers, [topic])) == 3, "the second row")
     assert again.stop() == 0

@@ -54,6 +54,12 @@ def test_a_position_that_is_none(cdc_settings, start, stored, mysql: Mysql, tabl
         again = start(settings)
         until(lambda: ids(settings, table) == [1, 2], "the second row")
         assert again.stop() == 0, again.said
+        overwrite(where, topic, POSITION_KEY, orjson.dumps(good.to_json()))  # an older one: row 2 came after it
+        refused = start(settings)
+        assert refused.wait() == 5, refused.said
+        assert "error[position-lost]" in refused.said
+        assert f"--to 'gtid:{good.gtid_set}'" in refused.said
+        assert ids(settings, table) == [1, 2]
         overwrite(where, topic, POSITION_KEY, b"x")
         overwrite(where, topic, CLAIM_KEY, b"x")
         with pytest.raises(FormatError):

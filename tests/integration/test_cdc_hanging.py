@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from cdc import takeover
-from cdc.position_store import POSITION_KEY, Instance, PositionStore, Stored
+from cdc.position_store import CLAIM_KEY, POSITION_KEY, Instance, PositionStore, Stored
 from cdc.publisher import Publisher
 from cdc.source.seam import Record
 from cdc.takeover import Takeover
@@ -21,8 +21,8 @@ from lost_markers import LostMarkers
 from ops.settings import Settings
 from ops.stop import Stop
 from runner import until
-from schemas.errors import HangingTransactionError
-from schemas.position import Position
+from schemas.errors import FencedError, HangingTransactionError
+from schemas.position import EPOCH_SHIFT, Position
 from stack.kafka import KafkaServer
 
 pytestmark = pytest.mark.stack
@@ -88,11 +88,12 @@ class Place:
             if known:
                 producer.end(committed=commit)
 
-    def start(self) -> Stored:
+    def start(self, *, claimed: bool = False) -> Stored:
         with self.publisher() as publisher:
             return Takeover(
-                settings=self.settings, publisher=publisher, store=self.store, topics=self.topics, wanted=lambda: True
-            ).run()
+                settings=self.settings, publisher=publisher, store=self.store, topics=self.topics,
+                wanted=lambda: True, claimed=claimed,
+            ).run()  # fmt: skip
 
     def rows(self) -> list[int]:
         found = committed_values(self.settings.kafka.bootstrap_servers, self.topic)
@@ -151,6 +152,20 @@ def test_a_position_whose_rows_nobody_sees_does_not(place: Place) -> None:
     until(place.ended, "nothing hangs", 60)
     assert place.rows() == [1]
     assert place.store.read().position == place.before
+
+
+def test_a_position_without_rows_and_the_claims_around_it_count(place: Place) -> None:
+    """A reset was answered and forgotten, and so was the claim of whoever died after it."""
+    epoch = replace(place.after, seq=5 << EPOCH_SHIFT)
+    dead = Record(place.store.topic, 0, CLAIM_KEY, orjson.dumps(Instance(id="dead", label="dead").to_json()))
+    place.went_wrong(forgotten=(place.position(epoch), dead), commit=True)
+    assert place.start().position == epoch
+    until(place.ended, "nothing hangs", 60)
+    assert place.store.is_ours(place.store.read())
+    assert place.store.is_ours(place.store.claim_of(dead.value or b""))  # ours may not be shown yet
+    place.went_wrong(forgotten=(dead._replace(value=(dead.value or b"").replace(b'"dead"', b'"heir"')),), commit=True)
+    with pytest.raises(FencedError, match="heir"):
+        place.start(claimed=True)
 
 
 def test_what_cannot_be_told_or_is_anothers_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from cdc.echo import echo
 from cdc.fate import Fate, Judge, of_notes
 from cdc.source.seam import Record
 from schemas.key import BARRIER_KEY
+from schemas.position import EPOCH_SHIFT
 from schemas.record import Kind, read
 
 COMMIT, ABORT, UNKNOWN = Fate.COMMIT, Fate.ABORT, Fate.UNKNOWN
 OLD, NEW = 1000, 2000  # seq before the transaction, and after it
+EPOCH = 5 << EPOCH_SHIFT
 
 
 def seen(seq: int) -> Callable[[], int]:
@@ -66,6 +68,25 @@ def test_the_position_hangs_or_is_not_there(
     assert judge.changes(1500, NEW) is records
 
 
+@pytest.mark.parametrize(
+    ("committed", "hidden", "rows", "positions"),
+    [
+        (OLD, [EPOCH], [], COMMIT),  # a reset: it would be undone
+        (None, [EPOCH], [], COMMIT),  # a first start: the second one would begin later
+        (OLD, [EPOCH, EPOCH], [(500, OLD)], COMMIT),  # what hangs beside it was committed before
+        (OLD, [EPOCH], [(1500, NEW)], ABORT),  # all of it, or nothing
+        (OLD, [EPOCH], [(EPOCH + 1024, EPOCH + 2048)], COMMIT),  # the transaction after it
+        (EPOCH, [EPOCH], [], ABORT),
+        (OLD, [EPOCH, EPOCH + 1024], [], ABORT),
+        (OLD, [], [], ABORT),
+    ],
+)
+def test_a_position_without_rows_stands(
+    committed: int | None, hidden: list[int], rows: list[tuple[int, int]], positions: Fate
+) -> None:
+    assert Judge(committed, hidden, seen(committed or 0), rows).positions is positions
+
+
 def test_records_without_a_seq_go_with_the_others() -> None:
     assert of_notes([ABORT, ABORT]) is ABORT
     assert of_notes([COMMIT]) is COMMIT
@@ -75,6 +96,13 @@ def test_records_without_a_seq_go_with_the_others() -> None:
 
 def record(key: bytes, value: object, headers: tuple[tuple[str, bytes], ...] = ()) -> Record:
     return Record("s.d.t", 1, key, None if value is None else orjson.dumps(value), headers)
+
+
+def test_an_echo_keeps_every_digit() -> None:
+    after = b'{"id":1,"doc":{"a":1.00000000000000000001,"b":123456789012345678901234567890,"c":[-0.0,1e400]},"n":7}'
+    said = echo(Record("s.d.t", 1, b"{}", b'{"after":' + after + b',"source":{"seq":1024,"pos":4}}'), 2048)
+    assert after in (said.value or b"")
+    assert b'"seq":2048,"pos":4' in (said.value or b"")
 
 
 def test_an_echo_changes_nothing() -> None:

@@ -47,6 +47,9 @@ class _Session:
             raise SlowCommitError("slow")
         return batch.position
 
+    def begin(self) -> Position:
+        return START
+
     def settle(self) -> None:
         return None
 
@@ -70,25 +73,32 @@ def test_ready_means_published(pipeline: Any) -> None:
 
 
 class _Opener:
-    """Opens nothing: a session fails as it is told."""
+    """Opens a session that fails, or nothing at all."""
 
-    share = 1.0
+    def __init__(self, session: _Session | None) -> None:
+        self.share = 1.0
+        self._session = session
 
     @contextmanager
     def session(self) -> Iterator[_Session]:
-        raise SlowCommitError("slow")
-        yield
+        if self._session is None:
+            raise SlowCommitError("slow")
+        yield self._session
 
 
 def test_after_a_slow_commit_batches_are_smaller_and_grow_again_in_time(
     pipeline: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, stop, health = pipeline
-    made._opener = _Opener()
+    made._opener = _Opener(_Session(stop, health, fails=7))
     for wanted in (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 64):
         with pytest.raises(SlowCommitError):
             made.run()
         assert made._opener.share == wanted
+    made._opener._session = None  # the claim is slow: no batch is to blame
+    with pytest.raises(SlowCommitError):
+        made.run()
+    assert made._opener.share == 1 / 64
     session = _Session(stop, health)
     monkeypatch.setattr(core, "_GROW_AFTER_S", -1)
     for wanted in (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1):

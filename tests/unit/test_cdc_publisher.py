@@ -17,6 +17,7 @@ from ops.settings import Settings
 from ops.stop import Stop
 from schemas.errors import (
     FencedError,
+    GivenUpError,
     RefusedError,
     SlowCommitError,
     TidemarkError,
@@ -96,11 +97,13 @@ def test_the_position_names_no_topic_that_does_not_exist_yet(publisher: Publishe
 @pytest.mark.parametrize(
     ("steps", "claimant", "expected"),
     [
-        ("", "dead", SlowCommitError),  # the claims were not read yet: it cannot be told
-        ("follow", "dead", SlowCommitError),
-        ("follow", "me", SlowCommitError),  # committed, and the answer was lost
+        ("", "dead", GivenUpError),  # the claims were not read yet: it cannot be told
+        ("follow", "dead", GivenUpError),
+        ("follow", "me", GivenUpError),  # committed, and the answer was lost
         ("follow", "heir", FencedError),
-        ("follow claim", "me", SlowCommitError),
+        ("follow claim", "me", GivenUpError),
+        ("follow claim", "dead", GivenUpError),  # ours is not shown yet
+        ("follow claim", "dead again", FencedError),
         ("follow claim", "heir", FencedError),
     ],
 )
@@ -110,12 +113,25 @@ def test_fenced_is_who_reads_another_claim_than_before(
     client: Any = _Client()
     publisher._producer = client
     if "follow" in steps:
-        publisher.follow(Stored(claimant="dead"))
+        publisher.follow(Stored(claimant="dead", claimed_ms=1))
     if "claim" in steps:
         publisher.claim()
-    monkeypatch.setattr(PositionStore, "read", lambda *_: Stored(claimant=claimant))
+    name, again = claimant.removesuffix(" again"), claimant.endswith("again")
+    monkeypatch.setattr(PositionStore, "read", lambda *_: Stored(claimant=name, claimed_ms=2 if again else 1))
     found = publisher._give_up(KafkaException(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH)))
     assert type(found) is expected
+
+
+def test_a_transaction_was_too_large_only_if_kafka_was_waited_for(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that timed out while this process was frozen was not."""
+    monkeypatch.setattr(PositionStore, "read", lambda *_: Stored(claimant="me"))
+    timed_out = KafkaException(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH))
+    publisher._waited_s = 20
+    assert type(publisher._give_up(timed_out)) is GivenUpError
+    publisher._waited_s = 40
+    assert type(publisher._give_up(timed_out)) is SlowCommitError
 
 
 def test_the_time_that_kafka_has_grows_with_that_of_a_transaction(publisher: Publisher) -> None:
