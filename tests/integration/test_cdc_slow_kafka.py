@@ -31,10 +31,10 @@ def peak_kb(world: World) -> int:
 
 
 def test_a_transaction_that_timed_out_while_cdc_stood_still_is_published_again(make_outage: MakeOutage) -> None:
-    world = make_outage(kafka={"transaction_timeout_s": 1}, env={"TIDEMARK_CRASH": "mid_transaction:stop@8"})
+    world = make_outage(kafka={"transaction_timeout_s": 3}, env={"TIDEMARK_CRASH": "mid_transaction:stop@8"})
     world.insert(10_000, 0)
     until(lambda: of_kernel(world, "State") == "T", "the middle of a transaction")
-    time.sleep(2)  # the transaction's time, also of what is still in cdc
+    time.sleep(3)  # the transaction's time, also of what is still in cdc
     ends = partial(end_of, world.brokers, world.topic)
     until(lambda: ends() == ends(committed=False), "the abort of what Kafka has of it")
     world.process.process.send_signal(signal.SIGCONT)
