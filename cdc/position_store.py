@@ -7,7 +7,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import orjson
@@ -32,7 +32,7 @@ class Stored:
     position: Position | None = None
     claimant: str = ""
     claimed_by: str = ""
-    claimed_ms: int = 0
+    claimed_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -291,9 +291,10 @@ class Publisher:
         if self._followed and not self._store.is_ours(stored):
             return self._store.fenced(stored)
         what = f"Kafka gave the transaction up: {cause.str()}"
-        if self._waited_s >= self._settings.kafka.transaction_timeout_s / 2:
-            return self._slow_commit(what)
-        return GivenUpError(what, where=self._where)
+        return self._slow_commit(what) if self._waited_long() else GivenUpError(what, where=self._where)
+
+    def _waited_long(self) -> bool:
+        return self._waited_s >= self._settings.kafka.transaction_timeout_s / 4
 
     def _explain(self, cause: KafkaError) -> TidemarkError:
         if cause.code() in _TOO_LARGE:
@@ -305,7 +306,8 @@ class Publisher:
             )
         if cause.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001
             limit_s = self._settings.kafka.transaction_timeout_s
-            return SlowCommitError(
+            timed_out = SlowCommitError if self._waited_long() else GivenUpError
+            return timed_out(
                 f"Kafka does not take the records within {limit_s:g} s: {cause.str()}",
                 where=self._where,
                 hint="Check that the brokers are up, and whether a quota holds this client back.",

@@ -47,6 +47,7 @@ def publisher() -> Iterator[Publisher]:
     ],
 )
 def test_errors(publisher: Publisher, code: int, expected: type[TidemarkError]) -> None:
+    publisher._waited_s = 40
     found = publisher._give_up(KafkaException(KafkaError(code)))
     assert type(found) is expected
     assert found.hint
@@ -127,11 +128,11 @@ def test_a_transaction_was_too_large_only_if_kafka_was_waited_for(
 ) -> None:
     """One that timed out while this process was frozen was not."""
     monkeypatch.setattr(PositionStore, "read", lambda *_: Stored(claimant="me"))
-    timed_out = KafkaException(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH))
-    publisher._waited_s = 20
-    assert type(publisher._give_up(timed_out)) is GivenUpError
-    publisher._waited_s = 40
-    assert type(publisher._give_up(timed_out)) is SlowCommitError
+    for code in (KafkaError.INVALID_PRODUCER_EPOCH, KafkaError._MSG_TIMED_OUT):
+        publisher._waited_s = 10
+        assert type(publisher._give_up(KafkaException(KafkaError(code)))) is GivenUpError
+        publisher._waited_s = 20
+        assert type(publisher._give_up(KafkaException(KafkaError(code)))) is SlowCommitError
 
 
 def test_the_time_that_kafka_has_grows_with_that_of_a_transaction(publisher: Publisher) -> None:
