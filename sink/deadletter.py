@@ -11,22 +11,26 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from tenacity import Retrying, retry_if_exception, wait_random_exponential
 
 from ops import metrics
 from ops.kafka import answer, metadata, producer, translate
 from ops.log import logger
+from ops.retry import is_retryable
 from ops.settings import Settings
 from schemas.deadletter import DeadLetter
 from schemas.errors import RefusedError, TidemarkError, UnreachableError
 from schemas.key import document_id
 from schemas.names import deadletter_topic
 from sink.bulk import Answer
+from sink.letterbox import Letterbox
 from sink.part import Item
 
 _log = logger(__name__)
 
 _REASON_CHARACTERS = 10_000
 _META_TIMEOUT_S = 15
+_LONGEST_WAIT_S = 2
 
 
 def letter_of(item: Item, answer: Answer) -> DeadLetter:
@@ -75,6 +79,7 @@ class DeadLetters:
         self._building = building
         self._where = settings.kafka.bootstrap_servers
         self._topic = deadletter_topic(settings.source.name)
+        self._settings = settings
         self._kafka = settings.kafka
         self._client_id = client_id
         self._lock = threading.Lock()
@@ -84,14 +89,40 @@ class DeadLetters:
         # A broker refuses a batch as a whole: alone in its batch, a letter that is too large takes no other with it.
         return producer(self._kafka, self._client_id, batch_num_messages=1)
 
-    def write(self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool]) -> None:
+    def write(
+        self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool], ours: Callable[[], bool] = lambda: True
+    ) -> None:
         """Write all of them and wait until every one is acknowledged by all in-sync replicas.
 
         One that is too large for Kafka goes without its event. Raises `UnreachableError` if Kafka does not take them,
         or `wanted` turns false; then all are written again. Raises `RefusedError` if we may not write them.
+        `ours`: nobody else writes letters of these partitions.
         """
         if self._building:
             letters = [letter.model_copy(update={"building": True}) for letter in letters]
+        try:
+            self._write(letters, wanted)
+        finally:
+            # Frozen on the way, we may have written behind the newer letters of whoever has the partitions now.
+            if not ours():
+                self._unbury(letters, wanted)
+
+    def _unbury(self, letters: Sequence[DeadLetter], wanted: Callable[[], bool]) -> None:
+        again = Retrying(
+            retry=retry_if_exception(is_retryable),
+            wait=wait_random_exponential(multiplier=0.2, max=_LONGEST_WAIT_S),
+            stop=lambda _state: not wanted(),
+            reraise=True,
+        )
+        keys = {letter.record_key() for letter in letters}
+
+        def unbury() -> None:
+            with Letterbox(self._settings, self._client_id) as letterbox:
+                letterbox.unbury(keys)
+
+        again(unbury)
+
+    def _write(self, letters: Sequence[DeadLetter], wanted: Callable[[], bool]) -> None:
         too_large = self._deliver(letters, wanted)
         if too_large:
             # All of them: the newest letter of a key has to be the last one.
@@ -154,7 +185,9 @@ class DeadLetters:
                 self._producer = self._new()
 
     def close(self) -> None:
+        """What is still on its way is not done, and the next sink may have written more of its keys already."""
         with suppress(KafkaException):  # nothing waits there; one that was refused before it wrote anything says so
+            self._producer.purge()
             self._producer.flush(1)
 
 

@@ -33,6 +33,22 @@ class Numbered(NamedTuple):
     letter: DeadLetter
 
 
+class _Found(NamedTuple):
+    """A record of the topic that is a letter."""
+
+    key: bytes
+    number: int
+    value: bytes
+    seq: int
+
+
+def _keep(newest: dict[bytes, _Found], found: _Found) -> None:
+    """Of the same seq the later one counts."""
+    known = newest.get(found.key)
+    if known is None or found.seq >= known.seq:
+        newest[found.key] = found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Which letters: all, unless it says less. `tables` are patterns; `reason` is part of type or reason, in any case.
@@ -107,8 +123,8 @@ class Letterbox:
         """Of the letter of a record key that stood when letters were last read; -1 if none did."""
         return self._found.seq(key)
 
-    def _read_on(self) -> Iterator[tuple[bytes, int, bytes, int]]:
-        """To the topic's end, keeping what stands. Yields the letters: key, number, value, seq."""
+    def _read_on(self) -> Iterator[_Found]:
+        """To the topic's end, keeping what stands. Yields the letters."""
         for message in self._reader.to_end(timeout_s=math.inf, silence_s=_SILENCE_S):
             key, number, value = message.key() or b"", message.offset() or 0, message.value()
             if value is None:
@@ -116,7 +132,7 @@ class Letterbox:
             else:
                 seq = place_of(value).seq
                 self._found.wrote(key, number, seq)
-                yield key, number, value, seq
+                yield _Found(key, number, value, seq)
 
     def drop(self, letters: Mapping[bytes, int]) -> None:
         """Drop letters: their keys, and the seq of each. Raises `UnreachableError` if Kafka does not take it."""
@@ -127,19 +143,46 @@ class Letterbox:
         adopted = [about.model_copy(update={"index": alias, "building": False}) for about in letters]
         self._put({about.record_key(): (about.model_dump_json().encode(), about.seq) for about in adopted})
 
+    def unbury(self, keys: Collection[bytes]) -> None:
+        """Letters of these keys may have been written late: where one stands behind a newer one, write that again."""
+        last: dict[bytes, int] = {}
+        newest: dict[bytes, _Found] = {}
+        for found in self._read_on():
+            if found.key in keys:
+                last[found.key] = found.number
+                _keep(newest, found)
+        self._put(self._standing_before(newest, last))
+
     def _put(self, records: Mapping[bytes, tuple[bytes | None, int]]) -> None:
         """Write values, or drop letters, with their seqs.
 
         A sink may have written a newer letter of a key since it was read: what this would bury is written again.
         """
-        due = [(key, value, seq) for key, (value, seq) in records.items() if self._found.seq(key) <= seq]
-        written = self._write(due)
-        buried = [
-            (key, value, 0)
-            for key, number, value, seq in self._read_on()
-            if number < written.get(key, -1) and seq > records[key][1]
-        ]
-        self._write(buried)
+        due = {key: record for key, record in records.items() if self._found.seq(key) <= record[1]}
+        while due:
+            places = self._write([(key, value, seq) for key, (value, seq) in due.items()])
+            due = self._buried(places, {key: seq for key, (_, seq) in due.items()})
+
+    def _buried(self, places: Mapping[bytes, int], seqs: Mapping[bytes, int]) -> dict[bytes, tuple[bytes, int]]:
+        """What stands before these places, newer than what was written there; the newest of each key, if none follows.
+
+        A letter between a look and the write that follows is buried as well, so that whoever writes looks again.
+        """
+        newest: dict[bytes, _Found] = {}
+        for found in self._read_on():
+            if found.seq > seqs.get(found.key, found.seq):
+                _keep(newest, found)
+        return self._standing_before(newest, places)
+
+    def _standing_before(
+        self, newest: Mapping[bytes, _Found], places: Mapping[bytes, int]
+    ) -> dict[bytes, tuple[bytes, int]]:
+        """Those that stand, and would not after a compaction."""
+        return {
+            key: (found.value, found.seq)
+            for key, found in newest.items()
+            if found.number < places[key] and self._found.seq(key) == found.seq
+        }
 
     def _write(self, records: Sequence[tuple[bytes, bytes | None, int]]) -> dict[bytes, int]:
         """Keys, values, and seqs of what is dropped; where each key's record stands."""

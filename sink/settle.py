@@ -16,7 +16,7 @@ from ops import crashpoint, metrics
 from ops.elastic import CHECK_CERTIFICATE
 from ops.settings import SinkSettings
 from schemas.deadletter import DeadLetter
-from schemas.errors import IndexMissingError, RefusedError, TidemarkError, UnknownOutcomeError
+from schemas.errors import IndexMissingError, RefusedError, TidemarkError, UnknownOutcomeError, UnreachableError
 from sink import hints
 from sink.bound import Bound, cuts
 from sink.bulk import CERTIFICATE, Answer, Reply, send
@@ -34,14 +34,18 @@ _TOO_MANY = 429
 _APPLIED = Answer(Outcome.APPLIED, 200)
 _LEAST_BUSY_BYTES = 1 << 14  # where some items were taken, less at once mends nothing
 _LEASE_WAIT_S = 2.0
+_SILENT = "the group does not confirm that our partitions are ours"
 _PATIENCE_S = 2.0  # how long an index may take nothing, before others do not wait for it any more
 
 
 class Letters(Protocol):
     """Where refused changes go."""
 
-    def write(self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool]) -> None:
-        """Return when they are safe; raise a retryable error if they are not, or `wanted` turns false."""
+    def write(self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool], ours: Callable[[], bool]) -> None:
+        """Return when they are safe; raise a retryable error if they are not, or `wanted` turns false.
+
+        `ours` is asked afterwards: if it is false, they may have come behind newer ones of somebody else.
+        """
 
 
 class Asides(Protocol):
@@ -154,7 +158,7 @@ class Settler:
     def _try(self, runs: list[Run]) -> None:
         runs[:] = [run for run in runs if run.events and run.owned]
         if not self._tools.lease.await_fresh(_LEASE_WAIT_S):
-            self._tools.troubles.report(self._name, "the group does not confirm that our partitions are ours")
+            self._tools.troubles.report(self._name, _SILENT)
             return
         waiting, bodies = encoded(runs)
         self._finish([run for run in runs if not run.left])
@@ -230,11 +234,22 @@ class Settler:
             run.refuse(letter_of(run.current, answer))
         self._finish([run for run, _ in poisoned if not run.left])
 
+    def _write(self, refused: Sequence[Run]) -> None:
+        """The newest letter of a key is written last, the topic being compacted, and by nobody but the owner."""
+        letters = [letter for run in refused for letter in reversed(run.letters)]
+
+        def ours() -> bool:
+            return self._tools.lease.fresh and all(run.owned for run in refused)
+
+        if not self._tools.lease.fresh:
+            raise UnreachableError(_SILENT, where=refused[0].events[0].part.where)
+        self._tools.letters.write(letters, wanted=lambda: not self._closing.is_set(), ours=ours)
+
     def _finish(self, runs: Sequence[Run]) -> None:
-        """These keys are done. The newest letter of a key is written last: the topic is compacted."""
-        letters = [letter for run in runs for letter in reversed(run.letters)]
-        if letters:
-            self._tools.letters.write(letters, wanted=lambda: not self._closing.is_set())
+        """These keys are done, but for those whose letters somebody else writes by now."""
+        runs = [run for run in runs if run.owned or not run.letters]
+        if refused := [run for run in runs if run.letters]:
+            self._write(refused)
         settled: dict[Part, list[int]] = {}
         for run in runs:
             for item in run.events:

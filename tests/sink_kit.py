@@ -27,16 +27,26 @@ BASE = 1 << 50
 
 
 class Letters:
-    """Keeps the letters; `fails` many times it does not."""
+    """Keeps the letters; `fails` many times it does not. `late`: those after which it was told that they are not ours.
 
-    def __init__(self, fails: Sequence[Exception] = ()) -> None:
+    `meanwhile` happens while they are written.
+    """
+
+    def __init__(self, fails: Sequence[Exception] = (), meanwhile: Callable[[], object] = lambda: None) -> None:
         self.written: list[DeadLetter] = []
+        self.late: list[DeadLetter] = []
         self.fails = list(fails)
+        self.meanwhile = meanwhile
 
-    def write(self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool]) -> None:
+    def write(
+        self, letters: Sequence[DeadLetter], *, wanted: Callable[[], bool], ours: Callable[[], bool] = lambda: True
+    ) -> None:
         if self.fails:
             raise self.fails.pop(0)
         self.written += letters
+        self.meanwhile()
+        if not ours():
+            self.late += letters
 
 
 class Message:

@@ -156,6 +156,43 @@ def test_nothing_is_dead_lettered_when_the_alias_was_turned_away() -> None:
     assert part.offsets.mark.offset == 0
 
 
+def test_no_letter_is_written_of_a_partition_that_left_before_the_answer() -> None:
+    cluster, gone, ours, letters = FakeCluster(), part_of(0), part_of(1), Letters()
+    poison(cluster, BASE, BASE + 1)
+    cluster.request_rule = lambda _body: setattr(gone, "owned", False)
+    settle(
+        settler_of(tools_of(cluster.bulk(), letters=letters)),
+        [item_of(gone, 0, "a", BASE), item_of(ours, 0, "b", BASE + 1)],
+    )
+    assert [letter.key_text for letter in letters.written] == ["b"]
+    assert gone.offsets.mark.offset == 0
+
+
+def test_no_letter_is_written_while_the_group_is_silent() -> None:
+    """A sink that was frozen while a request was on its way cannot know whose the partition is by now."""
+    cluster, part, letters, lease = FakeCluster(), part_of(), Letters(), Lease(longest_s=60)
+    poison(cluster, BASE)
+    cluster.request_rule = lambda _body: setattr(lease, "_longest_s", -1)
+    tools = tools_of(cluster.bulk(), letters=letters, lease=lease)
+    worker = threading.Thread(target=lambda: settle(settler_of(tools), [item_of(part, 0, "a", BASE)]))
+    worker.start()
+    until(lambda: tools.troubles.reason)
+    assert not letters.written
+    part.owned = False
+    worker.join(120)
+    assert not letters.written
+
+
+@pytest.mark.parametrize("lost", ["partition", "lease"])
+def test_a_letter_that_landed_late_is_told(lost: str) -> None:
+    cluster, part, lease = FakeCluster(), part_of(), Lease(longest_s=60)
+    poison(cluster, BASE)
+    named = (part, "owned", False) if lost == "partition" else (lease, "_longest_s", -1)
+    letters = Letters(meanwhile=lambda: setattr(*named))
+    settle(settler_of(tools_of(cluster.bulk(), letters=letters, lease=lease)), [item_of(part, 0, "a", BASE)])
+    assert letters.late == letters.written != []
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
