@@ -42,6 +42,7 @@ class Admission:
         self._look = look
         self._sweep = sweep
         self._troubles = troubles
+        self._waiting: dict[Callable[[], bool], tuple[Part, str]] = {}  # gates of versions, and what is said of them
 
     def take(self, part: Part, messages: Sequence[Message]) -> None:
         """Open records of ours, in order. Raises `FormatError`, `OffsetsLostError`."""
@@ -85,6 +86,13 @@ class Admission:
             if item.kind is not Kind.BARRIER:
                 self._put(lane_of(item.kafka_key, self._lanes), share_of([item]))
 
+    def tell(self) -> None:
+        """A version that nobody waits for any more is no trouble, also where its partitions have left."""
+        over = [gate for gate, (part, _) in self._waiting.items() if not part.owned or part.wait is not gate]
+        names = {self._waiting.pop(gate)[1] for gate in over}
+        for name in names - {name for _, name in self._waiting.values()}:
+            self._troubles.clear(name)
+
     def _check_seq(self, part: Part, item: Item) -> None:
         # The tombstone of a delete has the delete's seq.
         if item.seq > part.floor or (item.value is None and item.seq == part.floor):
@@ -122,7 +130,12 @@ class Admission:
             self._look()
             name = f"version {item.version} of {part.table}"
             self._troubles.report(name, "not known, or the index cannot follow; its changes wait")
-            return lambda: self._known(part.topic, item.version, name)
+
+            def known() -> bool:
+                return self._targets()[part.topic].version >= item.version
+
+            self._waiting[known] = part, name
+            return known
         return None
 
     def _check_place(self, part: Part, item: Item) -> None:
@@ -134,12 +147,6 @@ class Admission:
                 where=f"{part.where} at offset {item.offset}",
                 hint="Let Debezium take a new snapshot into a new topic; one partition keeps TRUNCATE in order.",
             )
-
-    def _known(self, topic: str, version: int, trouble: str) -> bool:
-        known = self._targets()[topic].version >= version
-        if known:
-            self._troubles.clear(trouble)
-        return known
 
 
 class _BarrierGate:

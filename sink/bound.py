@@ -25,6 +25,10 @@ class Bound:
         self._rates: list[float] = []
         self._settled_for = 0
 
+    def begin(self, size_bytes: int) -> None:
+        """Begin with what another lane has come to."""
+        self.bytes = max(_LEAST_BYTES, min(self._ceiling, size_bytes))
+
     def shrink(self, sent_bytes: int, least_bytes: int = 0) -> None:
         """A request of this size was too much; `least_bytes`: less than that would mend nothing."""
         least = max(_LEAST_BYTES, min(self.bytes, least_bytes))

@@ -46,6 +46,7 @@ class Group:
     """Our place in the group. `targets`: topic -> what is known; `claim` is told of a partition without commit.
 
     `verify` raises if the alias of a topic does not lead to our index, and has so many seconds to find out.
+    `set_aside`: the aliases whose indices take nothing at present.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Group:
         targets: Callable[[], Mapping[str, Target]],
         claim: Callable[[Part], None],
         verify: Callable[[str, float], None],
+        set_aside: Callable[[], frozenset[str]],
     ) -> None:
         self._settings = settings
         self._group = settings.sink_group
@@ -69,10 +71,11 @@ class Group:
         self._targets = targets
         self._claim = claim
         self._verify = verify
+        self._set_aside = set_aside
         self.parts: dict[tuple[str, int], Part] = {}
         self._paused: set[Part] = set()
         self._topics: frozenset[str] = frozenset()
-        self._asked: tuple[float, dict[Part, Mark]] | None = None
+        self._asked: tuple[float, dict[Part, tuple[Mark, int]]] | None = None  # with where the next sink begins
         self._closing = False
         self._next_note = 0.0
         self._back = False
@@ -221,10 +224,7 @@ class Group:
         parts = self._taken(places)
         if self._closing:
             return
-        deadline = time.monotonic() + _DRAIN_S
-        for part in parts:
-            held = len(part.held)
-            part.offsets.wait_open(held, max(0.0, deadline - time.monotonic()))
+        self._drain(parts)
         self._look(parts, _LOOK_S)
         crashpoint.reached("in_revoke")
         marks = {part: self._mark(part) for part in parts}
@@ -233,15 +233,28 @@ class Group:
             for part, mark in marks.items()
             if part.committed is not None and not part.is_committed(mark)
         ]
+        asked = time.monotonic()
         try:
             if changed:
                 self._consumer.commit(offsets=changed, asynchronous=False)
+                self._lease.renew(asked)
         except KafkaException as error:
             # Whoever gets the partition reads again what was not committed.
             _log.warning("not committed before the partitions left", action="revoke", reason=str(error))
         for part in parts:
             part.owned = False
         _log.info("partitions left", action="revoked", partitions=[part.where for part in parts])
+
+    def _drain(self, parts: Iterable[Part]) -> None:
+        """Wait for what is on its way, while it may be sent: nobody polls meanwhile, so the lease is not renewed.
+
+        What is set aside is not on its way.
+        """
+        deadline = time.monotonic() + min(_DRAIN_S, self._lease.left_s)
+        aside = self._set_aside()
+        for part in parts:
+            if part.alias not in aside:
+                part.offsets.wait_open(len(part.held), max(0.0, deadline - time.monotonic()))
 
     def _on_lost(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
         parts = self._taken(places)
@@ -299,8 +312,9 @@ class Group:
         if every:
             self._next_note = now + _NOTE_S
         crashpoint.reached("before_commit")
+        # Another thread sees meanwhile where aliases lead: what is noted here is never newer than what is committed.
+        self._asked = (time.monotonic(), {part: (mark, part.begin(mark)) for part, mark in marks.items()})
         places = [_place(part, mark.offset, part.metadata(mark)) for part, mark in marks.items()]
-        self._asked = (time.monotonic(), marks)
         self._consumer.commit(offsets=places, asynchronous=True)
 
     def _mark(self, part: Part) -> Mark:
@@ -356,8 +370,8 @@ class Group:
                 self._troubles.report("commit", failed.name())
             return
         crashpoint.reached("after_commit")
-        for part, mark in marks.items():
-            part.committed, part.begins = mark, part.begin(mark)
+        for part, committed in marks.items():
+            part.committed, part.begins = committed
         self._lease.renew(asked)
         self._troubles.clear("commit")
         self._troubles.clear("kafka")

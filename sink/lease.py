@@ -33,6 +33,11 @@ class Lease:
         return time.monotonic() - self._confirmed
 
     @property
+    def left_s(self) -> float:
+        """For how long it will be fresh."""
+        return max(0.0, self._longest_s - self.age_s)
+
+    @property
     def ageing(self) -> bool:
         """True if it had better be renewed."""
         return self.age_s > self._longest_s * _AGEING

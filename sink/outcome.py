@@ -22,6 +22,8 @@ class Outcome(StrEnum):
 
 NO_ANSWER = 0  # the status of a request that got none: connection lost, timed out, answer cut
 
+BLOCKED = "cluster_block_exception"  # with 403, or with 429 for a disk at its flood stage
+
 _BUSY = {408, 429, 502, 503, 504}
 
 _POISON = {
@@ -63,6 +65,6 @@ def of_request(status: int, error_type: str) -> Outcome:
 def _common(status: int, error_type: str) -> Outcome:
     if error_type in ("index_not_found_exception", "index_closed_exception"):
         return Outcome.MISSING
-    if status in _BUSY or error_type in TRANSIENT or error_type == "cluster_block_exception":
+    if status in _BUSY or error_type in TRANSIENT or error_type == BLOCKED:
         return Outcome.RETRY
     return Outcome.REFUSED if status in (401, 403) else Outcome.UNKNOWN

@@ -92,6 +92,7 @@ class Sink:
             targets=lambda: self._watcher.targets,
             claim=self._claim,
             verify=self._watcher.verify,
+            set_aside=lambda: self._lanes.set_aside,
         )
         self._admission = Admission(
             lanes=settings.sink.lanes,
@@ -159,6 +160,7 @@ class Sink:
                 self._admission.take(part, messages)
         for part in list(self._group.parts.values()):
             self._admission.release(part)
+        self._admission.tell()
         self._group.pause(self._resting())
         self._commit()
         self._tell()

@@ -24,7 +24,7 @@ from sink.deadletter import letter_of
 from sink.encode import encoded
 from sink.fold import Folded, Run, Settled
 from sink.lease import Lease
-from sink.outcome import Outcome
+from sink.outcome import BLOCKED, Outcome
 from sink.part import Item, Part
 from sink.patience import until_done
 from sink.share import Share, share_of
@@ -36,6 +36,7 @@ _LEAST_BUSY_BYTES = 1 << 14  # where some items were taken, less at once mends n
 _LEASE_WAIT_S = 2.0
 _SILENT = "the group does not confirm that our partitions are ours"
 _PATIENCE_S = 2.0  # how long an index may take nothing, before others do not wait for it any more
+_BUSY_PATIENCE_S = 30.0  # the same of one that is only busy, as all others may be: more at once would make it worse
 
 
 class Letters(Protocol):
@@ -54,8 +55,8 @@ class Asides(Protocol):
     def takes(self, alias: str, *, begin: bool) -> bool:
         """True if something of this alias may be put here; without `begin` only if something of it is here already."""
 
-    def put(self, alias: str, shares: Sequence[Share]) -> None:
-        """Let them wait, behind what waits already."""
+    def put(self, alias: str, shares: Sequence[Share], size_bytes: int) -> None:
+        """Let them wait, behind what waits already; `size_bytes`: of a request that may get through."""
 
     def divert(self, batch: list[Share]) -> list[Share]:
         """What a lane may send itself of a batch; the rest is put here."""
@@ -85,7 +86,9 @@ class Settler:
         self._bound = bound
         self._closing = closing
         self._asides = asides
-        self._blocked: set[str] = set()  # aliases of which items were refused for now, by an answer to all of them
+        # Aliases of which items were refused for now, by an answer to all of them; true if they were only too busy.
+        self._blocked: dict[str, bool] = {}
+        self._moved: dict[str, float] = {}  # when something of an alias was done last, of what was left at first
         self._began = 0.0
 
     def settle(self, batch: Sequence[Share]) -> None:
@@ -94,6 +97,7 @@ class Settler:
         Raises `RefusedError`, `IndexMissingError`, `IndexForeignError`, `UnknownOutcomeError`.
         """
         self._began = time.monotonic()
+        self._moved.clear()
         runs = self._at_once(Folded(batch))
         if _left(runs):
             if self._make_way(runs):
@@ -137,12 +141,12 @@ class Settler:
 
     def _make_way(self, runs: list[Run]) -> int:
         """Set aside what indices do not take, if that has lasted, or others have done so; how much is left."""
-        blocked, self._blocked = self._blocked, set()
-        for alias in blocked:
-            begin = time.monotonic() - self._began >= _PATIENCE_S
-            if self._asides is not None and self._asides.takes(alias, begin=begin):
+        blocked, self._blocked = self._blocked, {}
+        for alias, busy in blocked.items():
+            due = self._moved.get(alias, self._began) + _BUSY_PATIENCE_S if busy else self._began + _PATIENCE_S
+            if self._asides is not None and self._asides.takes(alias, begin=time.monotonic() >= due):
                 theirs = [run for run in runs if run.alias == alias]
-                self._asides.put(alias, _shares(theirs))
+                self._asides.put(alias, _shares(theirs), self._bound.bytes)
                 runs[:] = [run for run in runs if run.alias != alias]
         return _left(runs)
 
@@ -215,10 +219,18 @@ class Settler:
             self._bound.shrink(size, _LEAST_BUSY_BYTES)
         elif not waiting:
             self._bound.accepted(size, reply.took_s)
-        self._blocked.update(run.alias for run, answer in judged if answer.outcome is Outcome.RETRY)
+        self._note_blocked(judged)
         if waiting:
             self._tools.troubles.report(self._name, f"{len(waiting)} items: {_short(waiting[0])}")
         return not waiting
+
+    def _note_blocked(self, judged: Sequence[tuple[Run, Answer]]) -> None:
+        now = time.monotonic()
+        self._moved.update((run.alias, now) for run, answer in judged if answer.outcome in _DONE)
+        for run, answer in judged:
+            if answer.outcome is Outcome.RETRY:
+                busy = answer.status == _TOO_MANY and answer.type != BLOCKED
+                self._blocked[run.alias] = busy and self._blocked.get(run.alias, True)
 
     def _stop_unless_passing(self, answer: Answer, part: Part) -> None:
         # A node that has just come up can say that an index is missing before it has read what indices there are.

@@ -24,8 +24,11 @@ class Siding(Lane):
         closing: threading.Event,
         eased: threading.Event,
         is_over: Callable[[str], bool],
+        *,
+        size_bytes: int,
     ) -> None:
         super().__init__(alias, tools, closing=closing, eased=eased, gauge=metrics.SINK_BATCH_BYTES.labels("aside"))
+        self._bound.begin(size_bytes)
         self._alias = alias
         self._is_over = is_over
 
@@ -67,11 +70,13 @@ class Sidings:
             known, busy = alias in self._open, len(self._open)
         return known or (begin and busy < MOST and self.queued_bytes < self._most_bytes)
 
-    def put(self, alias: str, shares: Sequence[Share]) -> None:
-        """Let them wait, behind what waits already."""
+    def put(self, alias: str, shares: Sequence[Share], size_bytes: int) -> None:
+        """Let them wait, behind what waits already; `size_bytes`: of a request that may get through."""
         with self._lock:
             siding = self._open.get(alias)
-            known = siding or Siding(alias, self._tools, self._closing, self._eased, self._is_over)
+            known = siding or Siding(
+                alias, self._tools, self._closing, self._eased, self._is_over, size_bytes=size_bytes
+            )
             for share in shares:
                 known.put(share)
             if siding is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from schemas.errors import IndexForeignError, IndexMissingError, TidemarkError, 
 from schemas.shape import PLAIN
 from sink.commit import Committed, Sound, decode
 from sink.consumer import Group
+from sink.lease import Lease
 from sink.offsets import Mark
 from sink.part import Part
 from sink.trouble import Fault, Troubles
@@ -35,7 +37,8 @@ def group_of(*parts: Part) -> tuple[Any, Client]:
     group, client = object.__new__(Group), Client()
     group.parts = {(part.topic, part.number): part for part in parts}
     group._back, group._asked, group._next_note = False, None, time.monotonic() + 1000
-    group._consumer, group._lease = client, SimpleNamespace(ageing=False)  # type: ignore[assignment]
+    group._consumer, group._lease, group._set_aside = client, Lease(60), frozenset  # type: ignore[assignment]
+    group._lease.renew(time.monotonic())
     return group, client
 
 
@@ -90,11 +93,54 @@ def test_that_the_alias_was_seen_is_committed_too() -> None:
     group.commit()
     assert decode(client.metadata[0], "t").sound is None
     group._troubles = Troubles()
-    group._lease = SimpleNamespace(ageing=False, renew=lambda _at: None)
     group._on_commit(None, [])
     client.metadata = {}
     group.commit()
     assert not client.metadata
+
+
+def test_what_is_seen_while_a_commit_is_under_way_is_committed_after_it() -> None:
+    part = part_of()
+    group, client = group_of(part)
+    group._troubles = Troubles()
+    settle(part, 4)
+    part.committed = Mark(0, 0)
+    group.commit()
+    assert decode(client.metadata[0], "t").sound == Sound(0, 0, 0)
+    group.settled(part.alias)()
+    group._on_commit(None, [])
+    group.commit()
+    assert decode(client.metadata[0], "t").sound is None
+
+
+@pytest.mark.parametrize("lease_left", [True, False])
+def test_others_do_not_wait_for_what_cannot_be_sent(lease_left: bool) -> None:
+    """A partition leaves whose index takes nothing, or of which nothing may be sent any more."""
+    part = part_of()
+    part.committed = Mark(0, 0)
+    part.offsets.opened([(0, 1)])
+    group, client = group_of(part)
+    group._verify, group._troubles, group._closing = lambda _topic, _timeout_s: None, Troubles(), False
+    if lease_left:
+        group._set_aside = lambda: frozenset({part.alias})
+    else:
+        group._lease = Lease(0.1)
+        group._lease.renew(time.monotonic())
+    began = time.monotonic()
+    group._on_revoke(client, [TopicPartition(part.topic, part.number)])
+    assert time.monotonic() - began < 5
+    assert not part.owned
+
+
+def test_what_leaves_is_waited_for_while_it_may_be_sent() -> None:
+    part = part_of()
+    part.committed = Mark(0, 0)
+    part.offsets.opened([(0, 1)])
+    group, client = group_of(part)
+    group._verify, group._troubles, group._closing = lambda _topic, _timeout_s: None, Troubles(), False
+    threading.Timer(0.3, part.offsets.settled, [[0]]).start()
+    group._on_revoke(client, [TopicPartition(part.topic, part.number)])
+    assert client.committed == {0: 1}
 
 
 @pytest.mark.parametrize("turned_back", [True, False])

@@ -37,12 +37,13 @@ def group(monkeypatch: pytest.MonkeyPatch, troubles: Troubles) -> Group:
         targets=dict,
         claim=lambda _part: None,
         verify=lambda _topic, _left_s: None,
+        set_aside=frozenset,
     )
 
 
 def failed(group: Group, part: Part) -> None:
     """Kafka's answer to a commit of this partition."""
-    group._asked = (time.monotonic(), {part: Mark(1, 1)})
+    group._asked = (time.monotonic(), {part: (Mark(1, 1), 1)})
     group._on_commit(KafkaError(KafkaError.UNKNOWN_MEMBER_ID), [])
 
 

@@ -436,3 +436,49 @@ def test_not_everything_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     free.set()
     until(lambda: all(part.offsets.open == 0 for part in parts), 20)
     lanes.close(5)
+
+
+def busy(cluster: FakeCluster, *keys: str) -> threading.Event:
+    """A cluster that refuses these keys with 429 until the event is set."""
+    free = threading.Event()
+    cluster.item_rule = lambda _op, target: (
+        (429, "es_rejected_execution_exception") if target["_id"] in keys and not free.is_set() else None
+    )
+    return free
+
+
+def test_a_full_queue_sets_no_table_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tables may be met by it as well, and a lane more would only add to the load."""
+    monkeypatch.setattr(settle_module, "_PATIENCE_S", 0)
+    cluster, part = FakeCluster(), part_of()
+    free = busy(cluster, "k3")
+    tools = tools_of(cluster.bulk(), settings=SinkSettings(lanes=1, linger_s=0.1))
+    lanes = Lanes(tools)
+    for number in range(6):
+        put(lanes, item_of(part, number, f"k{number}", BASE + number))
+    lanes.start()
+    until(lambda: len(cluster.requests) >= 4)
+    assert not lanes.set_aside
+    free.set()
+    until(lambda: part.offsets.open == 0)
+    lanes.close(5)
+
+
+def test_an_index_that_is_busy_for_long_without_any_progress_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One shard's queue, or a document that no node has the memory for: others wait no longer. It begins as small."""
+    monkeypatch.setattr(settle_module, "_BUSY_PATIENCE_S", 0.5)
+    cluster, part, other = FakeCluster(), part_of(0, topic="busy"), part_of(0, topic="other")
+    free = busy(cluster, *(f"k{number}" for number in range(200)))
+    tools = tools_of(cluster.bulk(), settings=SinkSettings(lanes=1, linger_s=0.1))
+    lanes = Lanes(tools)
+    for number in range(200):
+        put(lanes, item_of(part, number, f"k{number}", BASE + number, note="x" * 1000))
+    lanes.start()
+    put(lanes, item_of(other, 0, "o", BASE))
+    until(lambda: lanes.set_aside == {"busy"})
+    until(lambda: other.offsets.open == 0)
+    (siding,) = lanes._sidings.lanes
+    assert siding._bound.bytes <= 1 << 19
+    free.set()
+    until(lambda: part.offsets.open == 0)
+    lanes.close(5)

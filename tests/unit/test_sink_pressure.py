@@ -80,7 +80,7 @@ def test_a_sink_that_is_full_for_long_is_polled_all_the_same(monkeypatch: pytest
     sink._health = SimpleNamespace(up=lambda: None)
     sink._watcher = SimpleNamespace(targets={"shop.shop.orders": SimpleNamespace(topic_id="uuid")})
     sink._lanes = SimpleNamespace(wait_eased=lambda _timeout_s: None, set_aside=frozenset())
-    sink._admission = SimpleNamespace(release=lambda _part: None)
+    sink._admission = SimpleNamespace(release=lambda _part: None, tell=lambda: None)
     sink._next_commit = 1e9
 
     def after(seconds: float, size: int) -> tuple[int, int]:

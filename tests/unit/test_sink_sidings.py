@@ -16,7 +16,7 @@ def test_later_changes_of_an_index_that_is_set_aside_wait_behind_the_earlier_one
     cluster.request_rule = lambda _body: (held.wait(30), None)[1]
     blocked, other = part_of(topic="blocked"), part_of(topic="other")
     sidings = Sidings(tools_of(cluster.bulk()), closing, threading.Event())
-    sidings.put("blocked", [share_of([item_of(blocked, 0, "k", BASE)])])
+    sidings.put("blocked", [share_of([item_of(blocked, 0, "k", BASE)])], 1 << 20)
     later, theirs = share_of([item_of(blocked, 1, "k", BASE + 1024)]), share_of([item_of(other, 0, "x", BASE)])
     assert sidings.divert([later, theirs]) == [theirs]
     assert blocked.offsets.mark.offset == 0
