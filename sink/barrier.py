@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -48,12 +50,13 @@ def is_empty(cluster: Cluster, part: Part) -> bool:
     return bool(found["hits"]["total"]["value"] == 0)
 
 
-def apply(cluster: Cluster, part: Part, below: int, wanted: Callable[[], bool]) -> None:
+def apply(cluster: Cluster, part: Part, below: int, wanted: Callable[[], bool], *, most_s: float = math.inf) -> bool:
     """Delete the partition's documents with a lower seq, with `below` as the version; safe to do again.
 
-    Nothing of the partition may be in flight. Raises a retryable error to be called again, and one when `wanted`
-    turns false.
+    Nothing of the partition may be in flight. False if some may be left after `most_s`. Raises a retryable error to be
+    called again, and one when `wanted` turns false.
     """
+    until = time.monotonic() + most_s
     with _translated(cluster, part):
         _refresh(cluster, part)
         pit = cluster.client.open_point_in_time(index=part.alias, keep_alive=_KEEP_ALIVE)["id"]
@@ -62,11 +65,14 @@ def apply(cluster: Cluster, part: Part, below: int, wanted: Callable[[], bool]) 
                 if not wanted():
                     raise UnreachableError("a barrier was interrupted", where=part.where)
                 _delete(cluster, part, names, below)
+                if time.monotonic() >= until:
+                    return False
         finally:
             # It ends by itself, and may have done so already: neither says anything about the sweep.
             with suppress(ApiError, TransportError):
                 cluster.client.close_point_in_time(id=pit)
         _refresh(cluster, part)
+    return True
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ops.log import configure
 from ops.settings import Settings
 from schemas.errors import ExitCode
 from sink.case import Ending
+from sink.letter_tables import refuse_unknown
 from sink.letter_view import list_json, replay_json, show_json, show_letter, show_list, show_replay
 from sink.letterbox import Letterbox, Wanted, no_such
 from sink.overtaken import looked_at, overtaken
@@ -40,12 +41,13 @@ def list_(
     reason: _Reason = "",
     since: _Since = None,
     until: _Until = None,
-    check: Annotated[bool, typer.Option("--check", help="Look in the index which are overtaken.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Look which the index has, or something newer.")] = False,
     as_json: _Json = False,
 ) -> None:
     """List the letters that stand, the oldest first; reasons can quote a document."""
     settings = _settings(config)
     wanted = _wanted((), tables, reason, since, until)
+    refuse_unknown(settings, _client_id(settings), wanted.tables)
     where = ", ".join(settings.elasticsearch.urls)
     with Letterbox(settings, _client_id(settings)) as letterbox, client(settings.elasticsearch) as elastic:
         look = (lambda page: overtaken(elastic, page, where)) if check else None
@@ -92,6 +94,7 @@ def replay(
     """Index the events of letters again, where nothing newer has come; sinks may run. Exit code 4 if letters stand."""
     settings = _settings(config)
     wanted = _wanted(numbers or (), tables, reason, since, until)
+    refuse_unknown(settings, _client_id(settings), wanted.tables)
     cases = replay_letters(settings, _client_id(settings), wanted, apply=not dry_run)
     if as_json:
         typer.echo(replay_json(cases, applied=not dry_run))

@@ -69,6 +69,7 @@ class Indices:
         self._settings = settings
         self._source = source
         self._where = where
+        self._seen: dict[str, str] = {}  # alias -> the index of ours that it was last seen to lead to
 
     def reach(self) -> None:
         """Raise a `TidemarkError` if the cluster does not answer, or refuses us."""
@@ -101,7 +102,9 @@ class Indices:
         name, meta = self._ours(alias, found)
         wanted = {"source": self._source, "table": table.full_name, "topic": table.topic}
         if any(meta.get(key) != value for key, value in wanted.items()):
-            raise _foreign(alias, f"it belongs to {meta.get('source')}, {meta.get('table')} ({meta.get('topic')})")
+            why = f"it belongs to {meta.get('source')}, {meta.get('table')} ({meta.get('topic')})"
+            raise _foreign(alias, why, self._seen.get(alias))
+        self._seen[alias] = name
         return Index(alias=alias, name=name, version=meta["table_version"])
 
     def verify(self, alias: str) -> None:
@@ -119,6 +122,7 @@ class Indices:
                 "offsets: then `tidemark sink rewind --to-timestamp` to before it.",
             )
         name, meta = self._ours(alias, found)
+        self._seen[alias] = name
         return Behind(name=name, mark=meta.get("rules", ""), routing=tuple(meta.get("routing", ())))
 
     def create_next(self, table: Table, name: str, alias: str, more: Mapping[str, Any]) -> None:
@@ -327,14 +331,15 @@ class Indices:
             raise translate(error, f"{self._where}, {alias}") from error
 
     def _ours(self, alias: str, found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        seen = self._seen.get(alias)
         if len(found) != 1:
-            raise _foreign(alias, f"the alias leads to {len(found)} indices")
+            raise _foreign(alias, f"the alias leads to {len(found)} indices", seen)
         ((name, index),) = found.items()
         if name == alias:
-            raise _foreign(alias, "it is an index, not an alias")
+            raise _foreign(alias, "it is an index, not an alias", seen)
         meta = index["mappings"].get("_meta", {}).get("tidemark")
         if meta is None:
-            raise _foreign(alias, f"{name} was not made by tidemark")
+            raise _foreign(alias, f"{name} was not made by tidemark", seen)
         check_format(meta, f"_meta of {name}")
         return name, meta
 
@@ -369,12 +374,17 @@ def reason_of(error: ApiError) -> str:
     return str(found.get("reason")) if isinstance(found, dict) else str(error)
 
 
-def _foreign(alias: str, why: str) -> IndexForeignError:
-    return IndexForeignError(
-        f"`{alias}` is not this pipeline's index: {why}",
-        where=alias,
-        hint='Choose another name with [sink.tables."<database>.<table>"] index, or remove what is there.',
+def _foreign(alias: str, why: str, seen: str | None = None) -> IndexForeignError:
+    """`seen`: the index of ours that was there before."""
+    before = f"Let `{alias}` lead to {seen or 'its index'} again, and to nothing else"
+    again = "and start the sink again: what was written elsewhere meanwhile is read again."
+    hint = (
+        f"{before}, {again}"
+        if seen
+        else f"{before}, if the sink has written there before ({names.index(alias)}, or a later one), {again}\n"
+        'If not, choose another name with [sink.tables."<database>.<table>"] index, or remove what is there.'
     )
+    return IndexForeignError(f"`{alias}` is not this pipeline's index: {why}", where=alias, hint=hint)
 
 
 def _conflict(index: Index, table: Table, diff: str) -> MappingConflictError:

@@ -67,7 +67,7 @@ def _grid(letters: Iterable[tuple[Numbered, bool | None]], *, header: bool) -> G
         grid.add_column(title, justify="right" if title == "number" else "left", no_wrap=title != "why")
     for found, overtaken in letters:
         about = found.letter
-        why = f"{'overtaken; ' if overtaken else ''}{about.status} {about.type}: {about.reason}"
+        why = f"{'in the index; ' if overtaken else ''}{about.status} {about.type}: {about.reason}"
         texts = (_short(about.table), _short(about.key_text, 40), _short(why))
         # What others wrote is never markup: `[/b]` can be a key.
         grid.add_row(str(found.number), iso(about.ts_ms), *map(Text, texts))

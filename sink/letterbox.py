@@ -158,7 +158,9 @@ class Letterbox:
 
         A sink may have written a newer letter of a key since it was read: what this would bury is written again.
         """
-        due = {key: record for key, record in records.items() if self._found.seq(key) <= record[1]}
+        due: Mapping[bytes, tuple[bytes | None, int]] = {
+            key: record for key, record in records.items() if self._found.seq(key) <= record[1]
+        }
         while due:
             places = self._write([(key, value, seq) for key, (value, seq) in due.items()])
             due = self._buried(places, {key: seq for key, (_, seq) in due.items()})

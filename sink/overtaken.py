@@ -18,7 +18,7 @@ Look = Callable[[Sequence[Numbered]], set[int]]
 
 
 def overtaken(client: Elasticsearch, letters: Sequence[Numbered], where: str) -> set[int]:
-    """The numbers of those whose document is in the index by a newer event. Raises a `TidemarkError`.
+    """The numbers of those whose document is in the index by that event or a newer one. Raises a `TidemarkError`.
 
     A document that was deleted since shows nothing.
     """
@@ -40,7 +40,7 @@ def _newer(client: Elasticsearch, index: str, letters: Sequence[Numbered], where
     seqs = [(hit["_id"], int(hit["_source"].get("_cdc", {}).get("seq", 0))) for hit in hits]
     newest = dict(sorted(seqs, key=lambda found: found[1]))
     for found in letters:
-        if newest.get(found.letter.id, 0) > found.letter.seq:
+        if newest.get(found.letter.id, 0) >= found.letter.seq:
             yield found.number
 
 

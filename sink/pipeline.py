@@ -38,6 +38,7 @@ _log = logger(__name__)
 
 _POLL_S = 0.1
 _COMMIT_EVERY_S = 1.0
+_SWEEP_S = 2.0  # how long documents are deleted below a barrier, before others have their turn
 _YOUNG_OBJECTS = 100_000  # containers that are new, before the garbage collector looks at them
 _END_S = 4.0  # how long what is in flight may take at the end; the deadline of all is the service's
 _COMMIT_END_S = 2.0
@@ -194,7 +195,7 @@ class Sink:
     def _claim(self, part: Part) -> None:
         """A partition without a commit may begin at its start only if nothing of it was indexed before."""
 
-        def look() -> None:
+        def look() -> bool:
             if part.owned and not barrier.is_empty(self._cluster, part):
                 raise OffsetsLostError(
                     f"the group {self._settings.sink_group} has no offset, yet the index holds documents",
@@ -202,6 +203,7 @@ class Sink:
                     hint=hints.rebuild(part.table),
                 )
             part.vacant = True
+            return True
 
         self._chores.submit(part.where, f"first look at {part.alias} for {part.where}", look)
 
@@ -209,17 +211,19 @@ class Sink:
         def wanted() -> bool:
             return part.owned and not self._chores.closing
 
-        def sweep() -> None:
+        def sweep() -> bool:
             if not part.owned:
-                return
+                return True
             try:
-                barrier.apply(self._cluster, part, below, wanted)
+                if not barrier.apply(self._cluster, part, below, wanted, most_s=_SWEEP_S):
+                    return False
             except UnreachableError:
                 if part.owned:
                     raise
             else:
                 _log.info("a barrier was applied", action="barrier", partition=part.where, below=str(below))
                 done()
+            return True
 
         self._chores.submit(part.where, f"barrier in {part.where}", sweep)
 
@@ -245,6 +249,7 @@ class Sink:
             "full": self._pressure.high,
             "set_aside": sorted(self._lanes.set_aside),
             "outdated": sorted(self._watcher.outdated),
+            "sweeping": self._chores.begun,
             "not_captured": sorted(self._watcher.strangers),
         }
 

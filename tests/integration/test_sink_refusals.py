@@ -97,6 +97,8 @@ def test_the_index_is_closed_while_the_sink_runs(world: World) -> None:
     world.client.indices.close(index=f"{world.alias()}.000001")
     world.put({"id": 2, "note": "y"})
     refused(world, ExitCode.UNSAFE, "index-missing", "gone or closed (400 index_closed_exception)", pipeline=sink)
+    assert "If it was only closed, open it" in sink.log("sink")
+    assert "tidemark sink rebuild shop.orders" in sink.log("sink")
     assert world.committed() != world.ends()
 
 
@@ -112,7 +114,7 @@ def test_the_alias_is_turned_away_while_the_sink_runs(world: World) -> None:
     world.put({"id": 2, "note": "y"})
     ended = sink.running("sink").process.poll
     until(lambda: ended() is not None or world.committed() == world.ends(), "it is committed, or found out before")
-    refused(world, ExitCode.UNSAFE, "index-foreign", "was not made by tidemark", pipeline=sink)
+    refused(world, ExitCode.UNSAFE, "index-foreign", f"lead to {index} again", pipeline=sink)
     assert world.committed() != world.ends()  # what was written elsewhere is read again
     world.client.indices.delete(index=f"{world.name}-theirs")
     world.client.indices.put_alias(index=index, name=world.alias())

@@ -74,7 +74,7 @@ def test_listed_shown_and_replayed(refused: World) -> None:
     assert {letter["overtaken"] for letter in listed["letters"]} == {None}
     checked = sink_json(sink, "deadletter", "list", "--check")["letters"]
     assert {letter["id"]: letter["overtaken"] for letter in checked} == {**dict.fromkeys("45789", False), "6": True}
-    assert sink_command(sink, "deadletter", "list", "--check")[1].count("overtaken; 400") == 1
+    assert sink_command(sink, "deadletter", "list", "--check")[1].count("in the index; 400") == 1
     (letter,) = sink_json(sink, "deadletter", "list", "--reason", "field [M]", "--table", "shop.*")["letters"]
     assert letter["id"] == "9"
     assert letter["table"] == TABLE
@@ -86,6 +86,8 @@ def test_listed_shown_and_replayed(refused: World) -> None:
     assert shown["event"]["source"]["seq"] == shown["seq"] == letter["seq"]
     with pytest.raises(UsageError, match="no dead letter stands with number 123456"):
         sink_command(sink, "deadletter", "replay", "123456")
+    with pytest.raises(UsageError, match="no captured table, and no dead letter is of one"):
+        sink_command(sink, "deadletter", "replay", "--table", "shop.m")
 
     mend(world)
     assert int(letter["seq"]) in explained(world)

@@ -139,6 +139,18 @@ def test_a_sweep_ends_when_it_is_not_wanted_any_more() -> None:
     assert index.docs
 
 
+def test_a_long_sweep_does_some_of_it_at_a_time() -> None:
+    index = Index()
+    page = {"timed_out": False, **OK, "hits": {"hits": [{"_id": "d0", "sort": [0]}]}}
+    index.told = {"/_search": [(200, page)]}
+    part = part_of(topic=ALIAS)
+    assert not barrier.apply(index.cluster, part, BASE, lambda: True, most_s=0)
+    assert set(index.docs) == {"d1", "d2"}
+    assert not barrier.apply(index.cluster, part, BASE, lambda: True, most_s=0)  # the last page, as it turns out
+    assert barrier.apply(index.cluster, part, BASE, lambda: True, most_s=0)
+    assert not index.docs
+
+
 @pytest.mark.parametrize("at", [0, 1])
 def test_a_refresh_that_failed_on_a_shard_is_none(at: int) -> None:
     index = Index()

@@ -24,10 +24,11 @@ class Bench:
         self.stuck.set()
 
     def submit(self, place: str, name: str, *, fails: bool = False) -> None:
-        def chore() -> None:
+        def chore() -> bool:
             if fails and self.stuck.is_set():
                 raise UnreachableError("no shard")
             self.done.append(name)
+            return True
 
         self.chores.submit(place, name, chore)
 
@@ -75,7 +76,7 @@ def test_of_one_place_nothing_overtakes(bench: Bench) -> None:
 def test_a_failing_one_is_not_tried_without_pause(bench: Bench) -> None:
     tries: list[float] = []
 
-    def chore() -> None:
+    def chore() -> bool:
         tries.append(time.monotonic())
         raise UnreachableError("no shard")
 
@@ -93,9 +94,29 @@ def test_closing_does_not_wait_for_one_that_fails(bench: Bench) -> None:
 
 
 def test_what_cannot_be_tried_again_ends_the_service(bench: Bench) -> None:
-    def chore() -> None:
+    def chore() -> bool:
         raise UnsafeError("no")
 
     bench.chores.submit("a", "a1", chore)
     with pytest.raises(UnsafeError):
         bench.until(lambda: False)
+
+
+def test_others_have_their_turn_while_a_long_one_goes_on(bench: Bench) -> None:
+    """Six partitions of a table that was emptied, and one of another table that is looked at for the first time."""
+    left = dict.fromkeys("abcdef", 20)
+
+    def chore(place: str) -> bool:
+        left[place] -= 1
+        bench.done.append(place)
+        if bench.done == ["a", "b", "c"]:
+            bench.submit("new", "new1")
+            assert bench.chores.begun == ["a", "b"]
+        return not left[place]
+
+    for place in left:
+        bench.chores.submit(place, f"sweep of {place}", lambda place=place: chore(place))  # type: ignore[misc]
+    bench.until(lambda: not any(left.values()))
+    assert bench.done[:8] == ["a", "b", "c", "d", "e", "f", "new1", "a"]
+    assert set(bench.done[-6:]) == set("abcdef")
+    bench.until(lambda: not bench.chores.begun)

@@ -25,7 +25,7 @@ from sink.case import Case, Ending
 from sink.index import Index
 from sink.letter_view import show_json, show_list
 from sink.letterbox import Numbered, Wanted
-from sink.overtaken import looked_at
+from sink.overtaken import looked_at, overtaken
 from sink.replay_part import PartReplay
 from sink.standing import Standing
 from sink_kit import BASE, part_of, raw_key
@@ -300,6 +300,15 @@ def test_what_is_dropped_or_written_while_letters_are_told() -> None:
         found.dropped(b"2000", None)
         found.wrote(b"new", 9000, 9000)
         assert [*begin, *told] == [number for number in range(2500) if number != 2000]
+
+
+def test_letters_whose_very_event_the_index_has_matter_no_more() -> None:
+    """After a rebuild, of all that the mended mapping takes. `replay` drops them, so a look says so too."""
+    seqs = {"older": BASE, "same": BASE + 1, "newer": BASE + 2}
+    hits = [{"_id": key, "_source": {"_cdc": {"seq": seq}}} for key, seq in seqs.items()]
+    client: Any = SimpleNamespace(search=lambda **_: {"hits": {"hits": hits}})
+    letters = [Numbered(number, letter(1, key)) for number, key in enumerate((*seqs, "gone"))]
+    assert overtaken(client, letters, "es") == {1, 2}
 
 
 def test_more_letters_than_memory_may_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
