@@ -12,6 +12,7 @@ from events import STEP
 from ops.config import load
 from schemas.errors import ExitCode, UsageError
 from schemas.table import Column, ColumnType
+from sink.deadletter import DeadLetters as DeadLetterTopic
 from sink.letterbox import Letterbox, Wanted
 from sink_cli import sink_command, sink_json
 from sink_world import World
@@ -132,6 +133,13 @@ def test_a_letter_that_is_written_while_an_older_one_is_dropped_stands(refused: 
     assert new.letter.seq in explained(refused)
     assert old.letter.seq not in explained(refused)
     assert new.number > old.number + 2  # it stands behind the drop, where compaction leaves it
+    late = DeadLetterTopic(settings, "t")
+    late.write([old.letter], wanted=lambda: True, ours=lambda: False)  # a frozen sink's, which has woken up
+    late.close()
+    with Letterbox(settings, "t") as letterbox:
+        (again,) = (found for found in letterbox.standing(Wanted()) if found.letter.id == "5")
+    assert again.letter == new.letter
+    assert again.number > new.number + 1
 
 
 def test_no_letters_at_all(world: World) -> None:

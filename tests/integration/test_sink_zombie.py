@@ -12,10 +12,11 @@ import pytest
 
 from fault_proxy import FaultProxy
 from runner import Pipeline, until
+from schemas.table import Column, ColumnType
 from servers import Elastic, Servers
 from sink.definition import GC_DELETES
 from sink_cli import sink_command
-from sink_world import World, ready
+from sink_world import World, letters, ready
 from stack.elasticsearch import ElasticsearchServer
 
 pytestmark = pytest.mark.stack
@@ -82,6 +83,33 @@ def test_a_sink_that_lost_its_partitions_sends_nothing_when_it_wakes_up(world: W
         assert zombie.stop("sink") == 0
         assert b'"late"' not in bytes(proxy.up.kept or b"")
         world.await_equal()
+        assert heir.stop("sink") == 0
+
+
+@pytest.mark.soak
+def test_a_sink_that_lost_its_partitions_buries_no_letter_when_it_wakes_up(world: World) -> None:
+    """It was frozen with a refused row on its way; its heir has written a newer letter of that row meanwhile."""
+    with FaultProxy(urlsplit(world.servers.elastic.url).port or 0) as proxy:
+        world.source.partitions = 1
+        world.source.table(
+            "shop.n", (Column(name="id", type=ColumnType.BIGINT), Column(name="n", type=ColumnType.BIGINT))
+        )
+        zombie = world.sink(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]})
+        world.put({"id": 1, "n": 1}, table="shop.n")
+        world.await_equal("shop.n")
+        proxy.down.stalled, proxy.down.arrived = True, bytearray()
+        world.source.publish({"id": 1, "n": 2**63}, table="shop.n")
+        until(lambda: b"document_parsing_exception" in bytes(proxy.down.arrived or b""), "the answer is on its way")
+        zombie.running("sink").process.send_signal(signal.SIGSTOP)
+        heir = world.sink()
+        world.await_committed("shop.n")
+        world.source.publish({"id": 1, "n": 2**64}, table="shop.n")
+        world.await_committed("shop.n")
+        proxy.down.stalled = False
+        zombie.running("sink").process.send_signal(signal.SIGCONT)
+        until(lambda: ready(zombie), "it has come back")
+        assert zombie.stop("sink") == 0
+        assert [letter.seq for letter in letters(world)][-1] == world.source.seq
         assert heir.stop("sink") == 0
 
 
