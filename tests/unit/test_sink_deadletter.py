@@ -62,6 +62,9 @@ class _Producer:
         for report, error in reports:
             report(error, None)
 
+    def purge(self) -> None:
+        pass
+
     def flush(self, _timeout_s: float) -> None:
         if self._broken:
             raise KafkaException(self._broken)
