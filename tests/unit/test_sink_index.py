@@ -1,0 +1,31 @@
+"""Where an alias leads, as a node says that knows, and one that does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fake_elastic import FakeCluster
+from ops.settings import SinkSettings
+from schemas.errors import IndexMissingError, UnreachableError
+from sink.index import Indices
+
+GONE = (404, {"error": {"type": "index_not_found_exception", "reason": "no such index"}})
+
+
+def indices(resolved: tuple[int, Any]) -> Indices:
+    cluster = FakeCluster()
+    cluster.api_rule = lambda _method, path: resolved if path.startswith("/_resolve") else GONE
+    return Indices(cluster.client(), SinkSettings(), "shop", "here")
+
+
+def test_what_is_gone_is_gone() -> None:
+    with pytest.raises(IndexMissingError):
+        indices(GONE).verify("shop.shop.orders")
+
+
+def test_a_node_without_a_master_knows_of_no_index() -> None:
+    """It says 404 to who asks for one (Elasticsearch 9.5), and 503 to who asks what a name means."""
+    with pytest.raises(UnreachableError):
+        indices((503, {"error": {"type": "cluster_block_exception", "reason": "no master"}})).verify("shop.shop.orders")
