@@ -66,6 +66,7 @@ def _logged(audit: BinlogAudit, subject: Subject, reason: str) -> TableReport:
         index="",
         status=AuditStatus.FINDINGS if counts else gray,
         reason=reason,
+        since=audit.since[subject.table].isoformat() if subject.table in audit.since else "",
         keys=audit.keys.get(subject.table, 0),
         counts=dict(counts),
         findings=findings,

@@ -18,6 +18,7 @@ from auditor.binlog_store import BinlogStore, Change, Different
 from auditor.binlog_window import began
 from auditor.cdc_side import CdcSide
 from auditor.compaction import untouched
+from auditor.decode import place
 from auditor.findings import FINDINGS_LIMIT
 from auditor.markers import decided
 from auditor.mysql_server import Mark, MysqlServer
@@ -47,7 +48,10 @@ class _Seen(NamedTuple):
 
 
 class BinlogAudit:
-    """All tables at once, since the binlog is read once. `keys`: row changes; `events`: records of the topic."""
+    """All tables at once, since the binlog is read once. `keys`: row changes; `events`: records of the topic.
+
+    `since`: of tables whose topic has lost younger records than the window's begin: when those that it has begin.
+    """
 
     def __init__(self, context: Context, subjects: Sequence[Subject]) -> None:
         self._context = context
@@ -60,6 +64,8 @@ class BinlogAudit:
         self.keys: dict[str, int] = dict.fromkeys(self._tables, 0)
         self.reasons: dict[str, str] = {}
         self.events: dict[str, int] = dict.fromkeys(self._tables, 0)
+        self.since: dict[str, datetime] = {}
+        self._cut_ms: dict[str, int] = {}
 
     def run(self) -> None:
         """Fill counts and findings. Raises `InconclusiveError` and what keeps it from the servers."""
@@ -75,12 +81,13 @@ class BinlogAudit:
             cdc.wait(mark)
             older = {name: self._read_topic(sides, name, _ms(begin), mark) for name in self._tables}
             since = max(begin, self._since(files))  # compaction has gone on while the topics were read
-            seen = {name: self._look(sides, name, _ms(since), older[name]) for name in self._tables}
+            begins = {name: self._begins(name, since) for name in self._tables}
+            seen = {name: self._look(sides, name, begins[name], older[name]) for name in self._tables}
             for batch in BinlogRows(self._context, self._keys()).read(self._file(files, seen.values(), since), mark):
                 sides.add("logged", [self._logged(one) for one in batch])
             sides.sort_out(GtidSet(server.executed()).__contains__)
             for name, one in seen.items():
-                self._begin(sides, name, one, _ms(since))
+                self._begin(sides, name, one, begins[name])
             for different in sides.different(_ms(since)):
                 self._found(different)
 
@@ -90,6 +97,23 @@ class BinlogAudit:
         oldest = began(self._context, files[0]) + timedelta(seconds=1)  # it is told in whole seconds
         return max(datetime.now(UTC) - lag + min(_CLOCKS, lag / 10), oldest)
 
+    def _begins(self, name: str, since: datetime) -> int:
+        """Where a table's comparison begins: what its topic has lost by its size or by hand may be younger than that.
+
+        In a partition records are lost from its beginning on, and were published after their commit.
+        """
+        cut_ms = self._cut_ms.get(name, 0)
+        if cut_ms <= _ms(since):
+            return _ms(since)
+        whole_s = cut_ms // 1000 + 1  # as the binlog tells it
+        self.since[name] = datetime.fromtimestamp(whole_s, UTC)
+        return whole_s * 1000
+
+    def _note_cut(self, name: str, parts: Sequence[Watermark], firsts: Mapping[int, int]) -> None:
+        """`firsts`: partition -> when its first record was published; none is left of one that is absent."""
+        now_ms = _ms(datetime.now(UTC))
+        self._cut_ms[name] = max((firsts.get(part.partition, now_ms) for part in parts if part.low), default=0)
+
     def _read_topic(self, sides: BinlogStore, name: str, since_ms: int, mark: Mark) -> bool:
         """Keep a table's events of the window, and some older ones: clocks may go back. True if it has older ones."""
         subject = self._tables[name][0]
@@ -97,13 +121,17 @@ class BinlogAudit:
         with Topic(self._context, subject.topic) as topic:
             parts = [topic.watermark(partition) for partition in decided(self._context, topic)]
             older = any(part.low for part in parts)
+            firsts: dict[int, int] = {}
             for messages in topic.messages([Watermark(partition=p.partition, low=p.low, high=p.high) for p in parts]):
                 self.events[name] += len(messages)
+                for message in messages:
+                    firsts.setdefault(place(message)[0], message.timestamp()[1])
                 made = (row_change(message, with_key=self._with_key[name]) for message in messages)
                 settled, later = _cut([change for change in made if change], mark, executed)
                 sides.add("later", later)
                 sides.add("published", [c for c in settled if c.ts_ms >= since_ms - _CLOCK_MS])
                 older |= any(c.ts_ms < since_ms for c in settled)
+            self._note_cut(name, parts, firsts)
         return older
 
     def _look(self, sides: BinlogStore, name: str, since_ms: int, older: bool) -> _Seen:

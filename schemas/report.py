@@ -239,8 +239,11 @@ class AuditReport(_Model):
 
     @property
     def proven(self) -> list[TableReport]:
-        """Of the `clean` ones, those from the start of the log, or from where the last such audit had ended."""
-        return [table for table in self.clean if table.since in ("", "clean")]
+        """Of the `clean` ones, those from the start of the log, or from where the last such audit had ended.
+
+        Against the binlog that is all of them: it never has more than a window.
+        """
+        return [table for table in self.clean if table.since in ("", "clean") or self.against is Against.BINLOG]
 
     def findings(self, *classes: FindingClass) -> list[Finding]:
         """Every finding of these classes (all, if none is given), over all tables."""

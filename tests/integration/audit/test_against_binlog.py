@@ -10,8 +10,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+)
 
 from auditor.against import against_binlog
 from auditor.against_binlog import BinlogAudit
@@ -158,6 +165,30 @@ def ends_before(act: Callable[[], None]) -> Callable[[Topic, Iterable[int]], dic
     return looked
 
 
+def lose_first_records(servers: str, topic: str) -> None:
+    """All but the last ones of one partition, as by `retention.bytes`."""
+    admin = AdminClient({"bootstrap.servers": servers})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    resource.add_incremental_config(
+        ConfigEntry("cleanup.policy", "compact,delete", incremental_operation=AlterConfigOpType.SET)
+    )
+    admin.incremental_alter_configs([resource])[resource].result(60)
+    ends = admin.list_offsets({TopicPartition(topic, number): OffsetSpec.latest() for number in range(3)})
+    place, future = max(ends.items(), key=lambda one: one[1].result(60).offset)
+    lost = future.result(60).offset - 5
+    place = TopicPartition(topic, place.partition, lost)
+
+    def deleted() -> bool:
+        try:
+            return bool(admin.delete_records([place])[place].result(60).low_watermark == lost > 0)
+        except KafkaException as error:  # the partition does not know of the new policy yet
+            if error.args[0].code() != KafkaError.POLICY_VIOLATION:
+                raise
+            return False
+
+    until(deleted, "the records are gone")
+
+
 def test_nothing_skipped_nothing_twice(
     make_pipeline: Callable[..., Pipeline], mysql: Mysql, kafka: Kafka, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +197,7 @@ def test_nothing_skipped_nothing_twice(
     context = Context(settings=load(pipeline.config).settings)
     cursor = mysql.connect(database=database).cursor()
     cursor.execute("FLUSH BINARY LOGS")  # other tests write what this comparison cannot read
+    started = datetime.now(UTC)
     pipeline.start("cdc")
     change(cursor)
     cursor.execute("SELECT SLEEP(1.1)")  # the binlog tells whole seconds
@@ -212,6 +244,13 @@ def test_nothing_skipped_nothing_twice(
         assert sum(table.keys for table in report.tables) == 2
     finally:
         copy.close()
+    monkeypatch.setattr(BinlogAudit, "_since", lambda *_: started)  # what was logged before is of other tests
+    name = f"{pipeline.name}.{database}.t"
+    lose_first_records(kafka.bootstrap_servers, name)
+    report = against_binlog(context)
+    assert (report.reason, said(report)) == ("", [])
+    table = next(one for one in report.tables if one.topic == name)
+    assert (table.since > "20", table.keys < keys["t"]) == (True, True)
     cursor.connection.close()
 
 
