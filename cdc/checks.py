@@ -19,12 +19,14 @@ from cdc.protections import policies, protections
 from cdc.route import TableFilter
 from cdc.server import Connection, Server, asking, query
 from cdc.source.engine import chosen
+from cdc.topic_configs import remedy
 from cdc.topics import Topics
 from ops.checks import Finding, Severity
 from ops.mysql import connect
 from ops.settings import Settings
 from schemas.errors import ConfigError, PreflightError, TidemarkError
 from schemas.extension import INSTALL
+from schemas.names import positions_topic, schema_topic
 
 _DERIVED_FROM = 1 << 31  # people number their servers from below
 
@@ -146,7 +148,7 @@ def _server_id_findings(connection: Connection, own_id: int | None, where: str) 
 def findings(settings: Settings) -> list[Finding]:
     """What the doctor shows of cdc: MySQL, and Kafka's topics. What cannot be reached is a finding too."""
     kafka = _kafka_findings(settings)
-    answers = all(finding.severity is Severity.OK for finding in kafka)
+    answers = kafka[0].severity is Severity.OK
     return [
         *_engine_findings(settings),
         *_key_findings(settings),
@@ -218,11 +220,27 @@ def _position_finding(connection: Connection, settings: Settings, server: Server
 def _kafka_findings(settings: Settings) -> list[Finding]:
     where = settings.kafka.bootstrap_servers
     try:
-        count = len(Topics(settings.kafka, settings.source.name).of_source())
+        topics = Topics(settings.kafka, settings.source.name)
+        count, lost = len(topics.of_source()), topics.losing()
     except TidemarkError as error:
         return [_failed("kafka", error)]
     found = f"Kafka answers, with {count} topics of source {settings.source.name}"
-    return [Finding(check="kafka", severity=Severity.OK, what=found, where=where)]
+    return [Finding(check="kafka", severity=Severity.OK, what=found, where=where), *_losing_findings(settings, lost)]
+
+
+def _losing_findings(settings: Settings, lost: Mapping[str, str]) -> list[Finding]:
+    """What keeps cdc from starting, for control topics; a table's can be meant so, and its index is not built anew."""
+    vital = {positions_topic(settings.source.name), schema_topic(settings.source.name)}
+    return [
+        Finding(
+            check="topic",
+            severity=Severity.FAIL if topic in vital else Severity.WARN,
+            what=f"Kafka deletes old records of topic {topic} ({limits}): they cannot be read again",
+            where=settings.kafka.bootstrap_servers,
+            remedy=remedy([topic], settings.kafka.bootstrap_servers),
+        )
+        for topic, limits in lost.items()
+    ]
 
 
 def _failed(check: str, error: TidemarkError) -> Finding:

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from cdc.topic_configs import losing, remedy
 from ops.kafka import admin, answer, translate
 from ops.log import logger
 from ops.settings import KafkaSettings
@@ -45,6 +46,7 @@ class Topics:
         self._source = source
         self.client: AdminClient = admin(settings, f"{source}-cdc")
         self._ready: set[str] = set()
+        self._seen: set[str] = set()
 
     def count(self, topic: str) -> int:
         """The partitions that an existing topic has, or the ones that a new one will get."""
@@ -73,6 +75,15 @@ class Topics:
             if count != 1:
                 raise self._split(topic, count)
         self._create([self._new(topic, 1, config) for topic, config in wanted.items() if topic not in found])
+        vital = {names.positions_topic(self._source), names.schema_topic(self._source)}
+        if lost := {topic: limits for topic, limits in self._losing(found).items() if topic in vital}:
+            self._seen -= lost.keys()
+            raise self._forgetful(lost)
+
+    def losing(self) -> Mapping[str, str]:
+        """Every existing topic of the source that Kafka deletes old records of -> the settings that say so."""
+        control = self._existing(names.control_topics(self._source))
+        return losing(self.client, [*self.of_source(), *control], self._settings.bootstrap_servers)
 
     def ensure(self, counts: Mapping[str, int], *, pinned: Mapping[str, int]) -> None:
         """Create table topics (topic -> partitions). Raises `TopicMismatchError`.
@@ -88,9 +99,24 @@ class Topics:
                 raise self._mismatch(topic, found=found[topic], pinned=count)
             if topic not in found and topic in pinned:
                 raise self._vanished(topic, count)
+        self._losing(found)
         config = _TABLE_CONFIG | {"max.message.bytes": str(self._message_bytes())}
         self._create([self._new(topic, count, config) for topic, count in unsure.items() if topic not in found])
         self._ready |= unsure.keys()
+
+    def _losing(self, topics: Iterable[str]) -> Mapping[str, str]:
+        # Once a process: not at a start anew because a broker is away, when an admin request can end the process.
+        new = set(topics) - self._seen
+        found = losing(self.client, new, self._settings.bootstrap_servers)
+        for topic, limits in found.items():
+            _log.warning(
+                f"Kafka deletes old records of topic {topic} ({limits}): they cannot be indexed again",
+                action="topic_loses",
+                topic=topic,
+                hint=remedy([topic], self._settings.bootstrap_servers),
+            )
+        self._seen |= new
+        return found
 
     def _message_bytes(self) -> int:
         # The limit is on the whole record batch: key, headers and framing come on top of the event.
@@ -139,6 +165,14 @@ class Topics:
             where=self._settings.bootstrap_servers,
             hint="What was in it is lost to every consumer. Find out who deleted it; then either leave the table out "
             f"with [cdc] exclude, or accept the loss: stop the sink, and {self._anew(partitions)}",
+        )
+
+    def _forgetful(self, lost: Mapping[str, str]) -> TopicMismatchError:
+        return TopicMismatchError(
+            "; ".join(f"Kafka deletes old records of topic {topic} ({limits})" for topic, limits in lost.items()),
+            where=self._settings.bootstrap_servers,
+            hint="The position, or what the events' columns are, would be lost. Let it keep the last of each key:\n"
+            + remedy(lost, self._settings.bootstrap_servers),
         )
 
     def _anew(self, partitions: int) -> str:

@@ -9,8 +9,17 @@ from typing import Any
 import orjson
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 
+from cdc.checks import findings
 from cdc.last_seq import highest_seq
 from cdc.position_store import PositionStore, Stored
 from cdc.reset import reset
@@ -18,6 +27,7 @@ from cdc.server import Server, binlog_end
 from cdc.start import first_position
 from cdc.topics import Topics
 from cdc_process import execute
+from ops.checks import Severity
 from ops.mysql import connect
 from runner import until
 from schemas.errors import ConfigError, TopicMismatchError
@@ -66,6 +76,13 @@ def config_of(servers: str, topics: list[str]) -> dict[str, dict[str, str]]:
     return {r.name: {key: entry.value for key, entry in future.result(60).items()} for r, future in futures.items()}
 
 
+def alter(client: AdminClient, topic: str, policy: str) -> None:
+    entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    for future in client.incremental_alter_configs([resource]).values():
+        future.result(60)
+
+
 def test_idle_tables_move_the_position(cdc_settings, start, stored, mysql, table, unique) -> None:
     settings = cdc_settings()
     running = start(settings)
@@ -95,6 +112,11 @@ def test_another_partition_count_stops(cdc_settings, start, stored, kafka, table
     assert again.wait() == 6, again.said
     assert "topic-mismatch" in again.said
     assert "5 partitions" in again.said
+    alter(client, f"{settings.source.name}.__positions", "compact,delete")
+    until(lambda: [f.severity for f in findings(settings) if f.check == "topic"] == [Severity.FAIL], "the new policy")
+    forgetful = start(settings)
+    assert forgetful.wait() == 6, forgetful.said
+    assert "--add-config cleanup.policy=compact" in forgetful.said
 
 
 def test_a_deleted_topic_stops(cdc_settings, start, stored, kafka, table) -> None:

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from cdc.topics import Topics
 from ops.settings import KafkaSettings
 from schemas import names
 from schemas.errors import TopicMismatchError
 
+COMPACTED = {"cleanup.policy": "compact", "retention.ms": "604800000", "retention.bytes": "-1"}
+DELETED = {"cleanup.policy": "delete"}
 
-def topics(monkeypatch: pytest.MonkeyPatch, counts: Mapping[str, int]) -> Topics:
-    """On a cluster with these topics (name -> partitions)."""
+
+def topics(
+    monkeypatch: pytest.MonkeyPatch, counts: Mapping[str, int], configs: Mapping[str, Mapping[str, str]] | None = None
+) -> Topics:
+    """On a cluster with these topics (name -> partitions), and what their configuration (name -> settings) says."""
+
+    def describe(resources: list[Any], **_: object) -> dict[Any, Future[Any]]:
+        answers: dict[Any, Future[Any]] = {resource: Future() for resource in resources}
+        for resource, future in answers.items():
+            values = COMPACTED | (configs or {}).get(resource.name, {})
+            future.set_result({name: SimpleNamespace(value=value) for name, value in values.items()})
+        return answers
+
     found = {name: SimpleNamespace(partitions=range(count), error=None) for name, count in counts.items()}
-    client: Any = SimpleNamespace(list_topics=lambda **_: SimpleNamespace(topics=found))
+    client: Any = SimpleNamespace(
+        list_topics=lambda **_: SimpleNamespace(topics=found),
+        describe_configs=describe,
+        create_topics=lambda *_, **__: {},
+    )
     monkeypatch.setattr("cdc.topics.admin", lambda *_: client)
     return Topics(KafkaSettings(bootstrap_servers="k:1"), "shop")
 
@@ -44,3 +63,27 @@ def test_a_control_topic_is_not_to_be_deleted_with_what_it_holds(monkeypatch: py
     with pytest.raises(TopicMismatchError, match="has 3 partitions") as caught:
         topics(monkeypatch, {topic: 3}).ensure_control()
     assert "save its records" in caught.value.hint
+
+
+@pytest.mark.parametrize("topic", ["shop.__positions", "shop.__schema"])
+def test_a_control_topic_that_forgets_keeps_cdc_from_starting(monkeypatch: pytest.MonkeyPatch, topic: str) -> None:
+    made = topics(monkeypatch, dict.fromkeys(names.control_topics("shop"), 1), {topic: DELETED})
+    for _ in range(2):
+        with pytest.raises(
+            TopicMismatchError, match=f"{topic} \\(cleanup.policy=delete, retention.ms=604800000"
+        ) as caught:
+            made.ensure_control()
+        assert f"--entity-name {topic} --add-config cleanup.policy=compact" in caught.value.hint
+
+
+def test_a_tables_topic_that_forgets_is_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = {"cleanup.policy": "compact,delete", "retention.bytes": "1000", "retention.ms": "-1"}
+    unlimited = {"cleanup.policy": "delete", "retention.ms": "-1"}
+    counts = {"shop.a.t": 6, "shop.a.u": 6, "shop.a.v": 6, "shop.__deadletter": 1, "shop.__positions": 1}
+    made = topics(monkeypatch, counts, {"shop.a.t": both, "shop.a.u": unlimited, "shop.__deadletter": DELETED})
+    assert made.losing().keys() == {"shop.a.t", "shop.__deadletter"}
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            made.ensure_control()
+            made.ensure(dict.fromkeys(("shop.a.t", "shop.a.u", "shop.a.v"), 6), pinned={})
+    assert [log["topic"] for log in logs if log["action"] == "topic_loses"] == ["shop.__deadletter", "shop.a.t"]
