@@ -76,9 +76,9 @@ def config_of(servers: str, topics: list[str]) -> dict[str, dict[str, str]]:
     return {r.name: {key: entry.value for key, entry in future.result(60).items()} for r, future in futures.items()}
 
 
-def alter(client: AdminClient, topic: str, policy: str) -> None:
-    entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+def alter(client: AdminClient, topic: str, values: dict[str, str]) -> None:
+    entries = [ConfigEntry(*item, incremental_operation=AlterConfigOpType.SET) for item in values.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
     for future in client.incremental_alter_configs([resource]).values():
         future.result(60)
 
@@ -112,7 +112,9 @@ def test_another_partition_count_stops(cdc_settings, start, stored, kafka, table
     assert again.wait() == 6, again.said
     assert "topic-mismatch" in again.said
     assert "5 partitions" in again.said
-    alter(client, f"{settings.source.name}.__positions", "compact,delete")
+    alter(
+        client, f"{settings.source.name}.__positions", {"cleanup.policy": "compact,delete", "retention.ms": "604800000"}
+    )
     until(lambda: [f.severity for f in findings(settings) if f.check == "topic"] == [Severity.FAIL], "the new policy")
     forgetful = start(settings)
     assert forgetful.wait() == 6, forgetful.said
