@@ -14,7 +14,7 @@ import orjson
 
 from ops.control import ControlReader
 from ops.settings import Settings
-from schemas.errors import FencedError, FormatError
+from schemas.errors import FencedError, FormatError, PositionLostError
 from schemas.names import positions_topic
 from schemas.position import Position
 from schemas.table import FORMAT, check_format
@@ -122,11 +122,24 @@ class PositionStore:
         """True unless somebody has claimed the source after those whom this process followed, and is not itself."""
         return stored.claimant == self._instance.id or (stored.claimant, stored.claimed_ms) in self._followed
 
-    def fenced(self, stored: Stored) -> FencedError:
+    def fenced(self, stored: Stored) -> FencedError | PositionLostError:
         """The error of an instance that is no longer the owner."""
+        if not stored.claimant:
+            return self.gone()
         return FencedError(
-            f"another instance has taken over source `{self._source}`: {stored.claimed_by or 'not yet named'}",
+            f"another instance has taken over source `{self._source}`: {stored.claimed_by}",
             where=f"topic {self.topic} on {self._kafka.bootstrap_servers}",
             hint="Run one `tidemark cdc run` per [source] name; this one ends, the newer one goes on. After a "
             "`tidemark cdc position reset` start it again.",
+        )
+
+    def gone(self) -> PositionLostError:
+        """The error of an instance that has claimed the source, and finds no claim at all."""
+        return PositionLostError(
+            "the claim of this process is gone from Kafka, and nobody else's is there: somebody has deleted the topic, "
+            "or its records",
+            where=f"topic {self.topic} on {self._kafka.bootstrap_servers}",
+            hint="Find out who did it, and whether the tables' topics are whole. Restore the topic from a backup; or "
+            "say where to go on: `tidemark cdc position reset --to …`, and rewrite the rows that changed between the "
+            "last event and there.",
         )

@@ -184,8 +184,8 @@ class Opener:
             connection.close()
         return inspected, {name: declared_as(self._protections, name, declared) for name, declared in found.items()}
 
-    def rival(self) -> FencedError | None:
-        """The error to end with if somebody else owns the source by now."""
+    def rival(self) -> FencedError | PositionLostError | None:
+        """The error to end with if this process does not own the source any more."""
         stored = self._store.read(self._wanted)
         return None if self._store.is_ours(stored) else self._store.fenced(stored)
 

@@ -47,11 +47,13 @@ class Takeover:
     over_damage: bool = False
 
     def run(self) -> Stored:
-        """The position to go on from. Raises `FencedError`, `HangingTransactionError`, `UnreachableError`."""
+        """The position to go on from. Raises `TidemarkError`."""
         self.publisher.open()
         # Our claim would end, as a commit, what hangs there.
         barred = self._left([(self.store.topic, 0)], _MARKERS_S)
         stored = self.store.read(wanted=self.wanted, over_damage=self.over_damage)
+        if self.claimed and not (stored.claimant or barred):
+            raise self.store.gone()
         for claim in (stored, *self._hidden_claims(barred)):
             if self.claimed and not self.store.is_ours(claim):
                 raise self.store.fenced(claim)

@@ -156,6 +156,22 @@ def test_a_topic_deleted_under_a_running_cdc_stops_it(cdc_settings, start, store
     assert "is gone" in running.said
 
 
+def test_positions_deleted_under_a_running_cdc(cdc_settings, start, stored, mysql, kafka, table) -> None:
+    settings = cdc_settings(kafka={"transaction_timeout_s": 10})
+    running = start(settings)
+    until(lambda: stored(settings).position, "the first position")
+    client, positions = (
+        AdminClient({"bootstrap.servers": kafka.bootstrap_servers}),
+        f"{settings.source.name}.__positions",
+    )
+    for future in client.delete_topics([positions]).values():
+        future.result(60)
+    with mysql.connect(database=table) as connection:
+        execute(connection, "INSERT INTO t VALUES (1, 1)")
+    assert running.wait(60) == 5, running.said
+    assert "position-lost" in running.said
+
+
 def test_a_lost_position_needs_a_decision_and_seq_grows_over_it(
     cdc_settings, start, stored, mysql, table, kafka
 ) -> None:
