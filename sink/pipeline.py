@@ -32,6 +32,7 @@ from sink.part import Part
 from sink.pressure import Pressure
 from sink.settle import Tools
 from sink.trouble import Fault, Troubles
+from sink.vacancy import Vacancy
 from sink.watch import Target, Watcher
 
 _log = logger(__name__)
@@ -194,18 +195,8 @@ class Sink:
 
     def _claim(self, part: Part) -> None:
         """A partition without a commit may begin at its start only if nothing of it was indexed before."""
-
-        def look() -> bool:
-            if part.owned and not barrier.is_empty(self._cluster, part):
-                raise OffsetsLostError(
-                    f"the group {self._settings.sink_group} has no offset, yet the index holds documents",
-                    where=f"{part.where}, {part.alias}",
-                    hint=hints.rebuild(part.table),
-                )
-            part.vacant = True
-            return True
-
-        self._chores.submit(part.where, f"first look at {part.alias} for {part.where}", look)
+        look = Vacancy(settings=self._settings, cluster=self._cluster).look
+        self._chores.submit(part.where, f"first look at {part.alias} for {part.where}", lambda: look(part))
 
     def _sweep(self, part: Part, below: int, done: Callable[[], None]) -> None:
         def wanted() -> bool:

@@ -327,6 +327,8 @@ class Watcher:
                 continue
             found = commit.decode(part.metadata, f"{part.topic}[{part.partition}]")
             if found.topic_id == topic_id and found.seq:
+                if self._indices.find(table) is not None:  # another sink has made it meanwhile, and written to it
+                    return
                 alias = self._indices.alias(table)
                 raise IndexMissingError(
                     f"the index of {table.full_name} is gone, though the group {group} has written to it",

@@ -48,6 +48,12 @@ def await_ready(world: World, listen: str, *, ready: bool = True, timeout_s: flo
     until(world.running(lambda: health_probe.is_ready(listen) is ready), f"ready: {ready}", timeout_s)
 
 
+def why(listen: str) -> str:
+    status, reason = health_probe.get(listen, "/readyz")
+    assert status == 503
+    return reason
+
+
 def silent(world: World, proxy: FaultProxy, listen: str, during_s: float) -> None:
     await_ready(world, listen)
     proxy.stall()
@@ -58,9 +64,7 @@ def silent(world: World, proxy: FaultProxy, listen: str, during_s: float) -> Non
         assert health_probe.get(listen, "/livez")[0] == 200
         assert not health_probe.is_ready(listen)
         time.sleep(min(1.0, left))
-    status, reason = health_probe.get(listen, "/readyz")
-    assert status == 503
-    assert "silent" in reason or "does not answer" in reason or "timed out" in reason, reason
+    until(lambda: any(said in why(listen) for said in ("silent", "does not answer", "timed out")), "the reason")
     proxy.stall(stalled=False)
     await_ready(world, listen)
     world.load.more(20)
@@ -109,6 +113,7 @@ def frozen(world: World, listen: str, during_s: float) -> None:
     world.execute(f"CREATE TABLE {world.name}.big (id INT PRIMARY KEY, b LONGBLOB)")
     with world.load:
         world.flows()
+        sessions = health_probe.details(listen)["sessions"]  # more than one, if a server was slow at the start
         for fate in ("kept", "killed"):
             process.send_signal(signal.SIGSTOP)
             try:
@@ -125,7 +130,7 @@ def frozen(world: World, listen: str, during_s: float) -> None:
                     time.sleep(during_s)  # it is what the server's patience is about
             finally:
                 process.send_signal(signal.SIGCONT)
-            sessions = 1 if fate == "kept" else 2
+            sessions += fate == "killed"
             until(world.running(lambda: health_probe.details(listen).get("sessions") == sessions), f"{fate}: sessions")  # noqa: B023
             world.flows()
             await_ready(world, listen)

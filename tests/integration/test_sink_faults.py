@@ -109,8 +109,10 @@ def test_memory_is_bounded_while_elasticsearch_does_not_take_anything(world: Wor
     world.await_equal()
     index = f"{world.alias()}.000001"
     world.client.indices.add_block(index=index, block="write")
-    for start in range(0, 3000, 300):
-        world.put(*({"id": n, "note": "x" * 2000} for n in range(start, start + 300)))
+    for start in range(0, 3000, 1000):
+        world.put(*({"id": n, "note": "x" * 2000} for n in range(start, start + 1000)))
+        # What is there can be read at once, so that more comes only then.
+        until(lambda: details(sink)["full"] or details(sink)["set_aside"], "it has enough")
     until(lambda: details(sink)["set_aside"], "nothing more is read")
     members = world.members()
     time.sleep(2)  # nothing more comes, though the lanes have nothing to do

@@ -6,14 +6,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from events import ORDERS
 from ops.settings import Settings
-from schemas.errors import ConfigError, IndexRulesError, UnreachableError
+from schemas.errors import ConfigError, IndexMissingError, IndexRulesError, UnreachableError
 from schemas.shape import Rules, Shape
 from schemas.table import Table
 from sink import watch
+from sink.commit import Committed
 from sink.index import Behind, Index
 from sink.trouble import Fault, Troubles
 from sink.watch import Target, Watcher
@@ -66,6 +67,35 @@ def test_an_index_that_another_sink_made_is_brought_up_to_date(monkeypatch: pyte
     target = watcher._target(anything, anything, version(3), "uuid")
     assert (target.version, target.tried) == (3, 3)
     assert indices.followed == [1, 2, 3]
+
+
+class OtherHasWritten(OtherWasFaster):
+    """No index at the first look; after that what another sink has made of it meanwhile, if it has."""
+
+    def __init__(self, *looks: Index | None) -> None:
+        super().__init__()
+        self.looks: list[Any] = [None, *looks]
+
+    def find(self, table: Table) -> Any:
+        return self.looks.pop(0)
+
+    def alias(self, table: Table) -> str:
+        return ALIAS
+
+
+def test_an_index_that_is_not_there_though_something_was_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is lost, unless another sink has made it and written to it since we looked."""
+    metadata = Committed("uuid", 7, 1, 1, None).encode()
+    monkeypatch.setattr(watch, "committed", lambda *_: [TopicPartition(ALIAS, 0, 5, metadata)])
+    monkeypatch.setattr(watch, "retention_s", lambda *_: 1.0)
+    anything: Any = Catalog()
+    settings = Settings.model_validate({"source": {"name": "shop"}})
+    made: Any = OtherHasWritten(Index(alias=ALIAS, name=f"{ALIAS}.000001", version=1))
+    target = Watcher(settings, made, Troubles(), Fault(), "c")._target(anything, anything, version(1), "uuid")
+    assert target.alias == ALIAS
+    lost: Any = OtherHasWritten(None)
+    with pytest.raises(IndexMissingError):
+        Watcher(settings, lost, Troubles(), Fault(), "c")._target(anything, anything, version(1), "uuid")
 
 
 class Refused(OtherWasFaster):
