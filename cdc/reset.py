@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -21,10 +21,12 @@ from ops.log import logger
 from ops.mysql import connect
 from ops.settings import Settings
 from ops.stop import Stop
+from schemas.errors import GivenUpError
 from schemas.position import Position
 
 _log = logger(__name__)
 
+_FENCED_S = 30
 _SHOWN_S = 30
 _POLL_S = 0.1
 
@@ -42,15 +44,32 @@ def reset(settings: Settings, to: str) -> Stored:
         with asking(settings.source.where):
             first_position(connection, Server.ask(connection), to, highest_seq=0)
         topics.ensure_control()
-        with Publisher(settings, store, instance, stop) as publisher, _telling_that_cdc_was_stopped():
-            takeover = Takeover(
-                settings=settings, publisher=publisher, store=store, topics=topics,
-                wanted=lambda: not stop.requested, over_damage=True,
-            )  # fmt: skip
-            position = _position(settings, topics, connection, takeover.run().position, to)
-            publisher.store(position)
+
+        def once() -> Position:
+            with Publisher(settings, store, instance, stop) as publisher:
+                takeover = Takeover(
+                    settings=settings, publisher=publisher, store=store, topics=topics,
+                    wanted=lambda: not stop.requested, over_damage=True,
+                )  # fmt: skip
+                position = _position(settings, topics, connection, takeover.run().position, to)
+                publisher.store(position)
+                return position
+
+        with _telling_that_cdc_was_stopped():
+            position = _outlasting_a_running_cdc(once)
     _await_shown(store, position, stop)
     return Stored(position=position, claimant=instance.id, claimed_by=instance.label)
+
+
+def _outlasting_a_running_cdc(once: Callable[[], Position]) -> Position:
+    # One that we fence looks whose claim stands. Until ours does, it makes a new producer, and that fences us.
+    deadline = time.monotonic() + _FENCED_S
+    while True:
+        try:
+            return once()
+        except GivenUpError:
+            if time.monotonic() > deadline:
+                raise
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from confluent_kafka.admin import (
 
 from cdc.checks import findings
 from cdc.last_seq import highest_seq
-from cdc.position_store import PositionStore, Stored
+from cdc.position_store import Instance, PositionStore, Stored
+from cdc.publisher import Publisher
 from cdc.reset import reset
 from cdc.server import Server, binlog_end
 from cdc.start import first_position
@@ -29,6 +30,7 @@ from cdc.topics import Topics
 from cdc_process import execute
 from ops.checks import Severity
 from ops.mysql import connect
+from ops.stop import Stop
 from runner import until
 from schemas.errors import ConfigError, TopicMismatchError
 from schemas.position import GtidSet, Position
@@ -227,6 +229,25 @@ def test_a_reset_tells_what_it_stored(cdc_settings, stored, monkeypatch, kafka) 
     assert new.position is not None
     assert new.position.seq > old.seq
     assert stored(settings) == new
+
+
+def test_a_reset_that_a_running_cdc_fences_before_it_is_claimed_is_done_all_the_same(
+    cdc_settings, stored, monkeypatch
+) -> None:
+    settings = cdc_settings()
+    claim, fenced = Publisher.claim, []
+
+    def claimed(publisher: Publisher) -> None:
+        if not fenced:
+            fenced.append(settings)
+            instance = Instance(id="running", label="running")
+            with Publisher(settings, PositionStore(settings, instance), instance, Stop()) as running:
+                running.open()
+        claim(publisher)
+
+    monkeypatch.setattr(Publisher, "claim", claimed)
+    assert reset(settings, "latest") == stored(settings)
+    assert fenced
 
 
 def test_lost_layouts_stop(cdc_settings, start, stored, mysql, table, kafka) -> None:
