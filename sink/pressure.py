@@ -9,7 +9,7 @@ _PATIENCE_S = 1.0
 
 
 class Pressure:
-    """Full from `most_bytes` on, until no more than half of that is left.
+    """Full from `most_bytes` on, until no more than seven eighths of that are left: about half of it is on its way.
 
     While it is `high` nothing is read. A pause throws away what was fetched ahead, so partitions are paused only when
     it has been high for long: then `paused`, and the consumer is polled, as the group demands, and gives nothing.
@@ -23,7 +23,7 @@ class Pressure:
 
     def look(self) -> None:
         """Look at the queues again."""
-        was, self.high = self.high, self._queued() > (self._most // 2 if self.high else self._most)
+        was, self.high = self.high, self._queued() > (self._most * 7 // 8 if self.high else self._most)
         if self.high and not was:
             self._since = time.monotonic()
 

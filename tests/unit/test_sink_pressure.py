@@ -31,9 +31,9 @@ class Queues:
         return found
 
 
-def test_full_until_half_of_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_until_an_eighth_of_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     queues = Queues(monkeypatch)
-    assert queues.states(1000, 1001, 900, 501, 500, 900, 1001) == [False, True, True, True, False, False, True]
+    assert queues.states(1000, 1001, 900, 876, 875, 900, 1001) == [False, True, True, True, False, False, True]
 
 
 def test_partitions_are_paused_only_when_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def test_partitions_are_paused_only_when_it_lasts(monkeypatch: pytest.MonkeyPatc
     queues.states(2000)
     assert not queues.pressure.paused
     queues.now_s += 0.9
-    queues.states(600)
+    queues.states(900)
     assert not queues.pressure.paused
     queues.now_s += 0.2
     assert queues.pressure.paused
