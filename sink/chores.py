@@ -80,7 +80,7 @@ class Chores:
             self._fault.set(error)
 
     def _next(self) -> str | None:
-        """Wait for the place that has waited longest of those that are due, and not begun if there is one.
+        """Wait for the place that has waited longest of those that are due, and was not tried yet if there is one.
 
         None when closing.
         """
@@ -88,10 +88,15 @@ class Chores:
             while not self.closing:
                 now = time.monotonic()
                 if due := [place for place, line in self._lines.items() if line.due <= now]:
-                    return min(due, key=lambda place: self._lines[place].begun)
+                    return min(due, key=self._is_old)
                 soonest = min((line.due - now for line in self._lines.values()), default=None)
                 self._changed.wait(soonest)
             return None
+
+    def _is_old(self, place: str) -> bool:
+        """What has begun, or failed, takes turns: else what fails slowly would leave none to what goes on."""
+        line = self._lines[place]
+        return line.begun or line.failures > 0
 
     def _put_back(self, place: str, done: bool | None) -> None:
         """At the end of all places, if something is left to do there."""

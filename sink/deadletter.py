@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from tenacity import Retrying, retry_if_exception, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from ops import metrics
 from ops.kafka import answer, metadata, producer, translate
@@ -112,6 +112,7 @@ class DeadLetters:
             retry=retry_if_exception(is_retryable),
             wait=wait_random_exponential(multiplier=0.2, max=_LONGEST_WAIT_S),
             stop=lambda _state: not wanted(),
+            before_sleep=self._tell,
             reraise=True,
         )
         keys = {letter.record_key() for letter in letters}
@@ -121,6 +122,12 @@ class DeadLetters:
                 letterbox.unbury(keys)
 
         again(unbury)
+
+    def _tell(self, state: RetryCallState) -> None:
+        reason = str(state.outcome.exception()) if state.outcome else ""
+        _log.warning(
+            "letters that were written late may hide newer ones: looking again", action="unbury", reason=reason
+        )
 
     def _write(self, letters: Sequence[DeadLetter], wanted: Callable[[], bool]) -> None:
         too_large = self._deliver(letters, wanted)

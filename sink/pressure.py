@@ -12,7 +12,8 @@ class Pressure:
     """Full from `most_bytes` on, until no more than seven eighths of that are left: about half of it is on its way.
 
     While it is `high` nothing is read. A pause throws away what was fetched ahead, so partitions are paused only when
-    it has been high for long: then `paused`, and the consumer is polled, as the group demands, and gives nothing.
+    it has been high for long: then `paused`, until half of it is left, and the consumer is polled, as the group
+    demands, and gives nothing.
     """
 
     def __init__(self, most_bytes: int, queued_bytes: Callable[[], int]) -> None:
@@ -23,7 +24,8 @@ class Pressure:
 
     def look(self) -> None:
         """Look at the queues again."""
-        was, self.high = self.high, self._queued() > (self._most * 7 // 8 if self.high else self._most)
+        release = self._most // 2 if self.paused else self._most * 7 // 8
+        was, self.high = self.high, self._queued() > (release if self.high else self._most)
         if self.high and not was:
             self._since = time.monotonic()
 

@@ -251,7 +251,8 @@ class Settler:
         letters = [letter for run in refused for letter in reversed(run.letters)]
 
         def ours() -> bool:
-            return self._tools.lease.fresh and all(run.owned for run in refused)
+            # A commit's answer that is late is no other owner.
+            return self._tools.lease.await_fresh(_LEASE_WAIT_S) and all(run.owned for run in refused)
 
         if not self._tools.lease.fresh:
             raise UnreachableError(_SILENT, where=refused[0].events[0].part.where)

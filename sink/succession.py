@@ -165,9 +165,11 @@ class Succession:
             raise UnreachableError(f"not every shard of {index} has taken the write block", where=self._where)
 
     def unblock(self, index: str) -> None:
-        """Let the sink write again."""
+        """Let the sink write again; an index that is gone holds nobody."""
         with self._asked(index):
-            self._client.indices.put_settings(index=index, settings={"blocks.write": None})
+            self._client.indices.put_settings(
+                index=index, settings={"blocks.write": None}, ignore_unavailable=True, allow_no_indices=True
+            )
 
     def take_over(self, heir: Heir) -> None:
         """Let the alias lead to the new index, from one moment to the next; done twice it does nothing more.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from schemas.errors import UnreachableError, UnsafeError
+from sink import chores
 from sink.chores import Chores
 from sink.trouble import Fault, Troubles
 
@@ -114,9 +115,31 @@ def test_others_have_their_turn_while_a_long_one_goes_on(bench: Bench) -> None:
             assert bench.chores.begun == ["a", "b"]
         return not left[place]
 
+    submitted = threading.Event()
+    bench.chores.submit("first", "first", lambda: submitted.wait(60))
     for place in left:
         bench.chores.submit(place, f"sweep of {place}", lambda place=place: chore(place))  # type: ignore[misc]
+    submitted.set()
     bench.until(lambda: not any(left.values()))
     assert bench.done[:8] == ["a", "b", "c", "d", "e", "f", "new1", "a"]
     assert set(bench.done[-6:]) == set("abcdef")
     bench.until(lambda: not bench.chores.begun)
+
+
+def test_what_fails_slowly_leaves_turns_to_a_long_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "_LONGEST_WAIT_S", 0.001)
+    left = 20
+
+    def sweep() -> bool:
+        nonlocal left
+        left -= 1
+        return not left
+
+    def fails() -> bool:
+        time.sleep(0.01)
+        raise UnreachableError("no shard")
+
+    for place in "abcd":
+        bench.chores.submit(place, place, fails)
+    bench.chores.submit("sweep", "sweep", sweep)
+    bench.until(lambda: not left, timeout_s=30)

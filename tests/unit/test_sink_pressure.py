@@ -45,6 +45,8 @@ def test_partitions_are_paused_only_when_it_lasts(monkeypatch: pytest.MonkeyPatc
     assert not queues.pressure.paused
     queues.now_s += 0.2
     assert queues.pressure.paused
+    queues.states(501)
+    assert queues.pressure.paused
     queues.states(400)
     assert not queues.pressure.paused
     queues.states(2000)
