@@ -17,8 +17,7 @@ from auditor.binlog_rows import BinlogRows, Logged
 from auditor.binlog_store import BinlogStore, Change, Different
 from auditor.binlog_window import began
 from auditor.cdc_side import CdcSide
-from auditor.compaction import untouched
-from auditor.decode import place
+from auditor.compaction import by_time, untouched
 from auditor.findings import FINDINGS_LIMIT
 from auditor.markers import decided
 from auditor.mysql_server import Mark, MysqlServer
@@ -100,7 +99,7 @@ class BinlogAudit:
     def _begins(self, name: str, since: datetime) -> int:
         """Where a table's comparison begins: what its topic has lost by its size or by hand may be younger than that.
 
-        In a partition records are lost from its beginning on, and were published after their commit.
+        In a partition records are lost from its beginning on: each was committed before the first one that is left.
         """
         cut_ms = self._cut_ms.get(name, 0)
         if cut_ms <= _ms(since):
@@ -110,9 +109,14 @@ class BinlogAudit:
         return whole_s * 1000
 
     def _note_cut(self, name: str, parts: Sequence[Watermark], firsts: Mapping[int, int]) -> None:
-        """`firsts`: partition -> when its first record was published; none is left of one that is absent."""
-        now_ms = _ms(datetime.now(UTC))
-        self._cut_ms[name] = max((firsts.get(part.partition, now_ms) for part in parts if part.low), default=0)
+        """`firsts`: partition -> when the first of its changes was committed, as MySQL says; absent if it has none."""
+        cut = [part.partition for part in parts if part.low]
+        if not cut or by_time(self._context, self._tables[name][0].topic):
+            return
+        gone = [partition for partition in cut if partition not in firsts]
+        if gone:
+            self.reasons[name] = f"partition {gone[0]} of its topic has lost all changes that it had"
+        self._cut_ms[name] = max((firsts[partition] for partition in cut if partition in firsts), default=0)
 
     def _read_topic(self, sides: BinlogStore, name: str, since_ms: int, mark: Mark) -> bool:
         """Keep a table's events of the window, and some older ones: clocks may go back. True if it has older ones."""
@@ -124,10 +128,11 @@ class BinlogAudit:
             firsts: dict[int, int] = {}
             for messages in topic.messages([Watermark(partition=p.partition, low=p.low, high=p.high) for p in parts]):
                 self.events[name] += len(messages)
-                for message in messages:
-                    firsts.setdefault(place(message)[0], message.timestamp()[1])
-                made = (row_change(message, with_key=self._with_key[name]) for message in messages)
-                settled, later = _cut([change for change in made if change], mark, executed)
+                made = [row_change(message, with_key=self._with_key[name]) for message in messages]
+                changes = [change for change in made if change]
+                for change in changes:
+                    firsts.setdefault(change.partition, change.ts_ms)
+                settled, later = _cut(changes, mark, executed)
                 sides.add("later", later)
                 sides.add("published", [c for c in settled if c.ts_ms >= since_ms - _CLOCK_MS])
                 older |= any(c.ts_ms < since_ms for c in settled)
@@ -159,8 +164,12 @@ class BinlogAudit:
         return Change(one.transaction, one.table, one.row, one.op, key, *one.place, ts_ms=one.ts_ms)
 
     def _begin(self, sides: BinlogStore, name: str, seen: _Seen, since_ms: int) -> None:
+        if name in self.reasons:
+            return
         if seen.first or seen.older:
             self.keys[name] = sides.begin(name, since_ms, at_event=not seen.older)
+            if name in self.since and not self.keys[name]:
+                self.reasons[name] = f"its topic has lost its first records: none to compare since {self.since[name]}"
         elif sides.logged_since(name, since_ms):
             self.reasons[name] = "its topic has no event of the time that is compared, so nobody can say where to begin"
 

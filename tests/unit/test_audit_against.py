@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auditor import against_binlog, mysql_key
+from auditor import against_binlog, compaction, mysql_key
 from auditor.against_binlog import _cut as cut
 from auditor.binlog_store import BinlogStore, Change
 from auditor.differences import differences
@@ -16,8 +16,11 @@ from auditor.mysql_server import Mark
 from auditor.mysql_types import SqlColumn, shortest32
 from auditor.run_context import Context
 from auditor.store import Store
+from auditor.table_audit import Subject
 from ops.settings import Settings
 from schemas.position import GtidSet
+from schemas.table import Table
+from schemas.watermark import Watermark
 
 
 def column(kind: str, full: str = "", charset: str = "utf8mb4") -> SqlColumn:
@@ -189,3 +192,46 @@ def test_the_window_begins_where_compaction_has_not_been(monkeypatch: pytest.Mon
         monkeypatch.setattr(against_binlog, "untouched", lambda *_, lag=lag: lag)
         before = datetime.now(UTC)
         assert before <= audit._since(["bin.1"]) + lag - margin <= datetime.now(UTC)
+
+
+def binlog_audit() -> against_binlog.BinlogAudit:
+    layout = Table(db="s", name="t", columns=(), primary_key=(), version=1, topic="a.s.t")
+    subject = Subject(table="s.t", topic="a.s.t", topic_id="i", alias="a.s.t", layout=layout)
+    source = {"name": "a", "host": "h", "user": "u", "password": "p"}
+    return against_binlog.BinlogAudit(Context(settings=Settings.model_validate({"source": source})), [subject])
+
+
+def cut_by(monkeypatch: pytest.MonkeyPatch, firsts: dict[int, int], **config: str) -> against_binlog.BinlogAudit:
+    """Partitions 0 and 1 have lost records, 2 has none."""
+    values = {"cleanup.policy": "compact,delete", "retention.ms": "1000", "retention.bytes": "-1", **config}
+    monkeypatch.setattr(compaction, "_configs", lambda _, topics: [(topic, values) for topic in topics])
+    audit = binlog_audit()
+    audit._note_cut("s.t", [Watermark(partition=n, low=low, high=9) for n, low in enumerate((5, 9, 0))], firsts)
+    return audit
+
+
+def test_what_a_topic_has_lost_by_size_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    since = datetime.fromtimestamp(2, UTC)
+    both = cut_by(monkeypatch, {0: 7_100, 1: 5_000, 2: 9_000}, **{"retention.bytes": "10"})
+    assert both._begins("s.t", since) == 8_000  # on the clock of MySQL
+    by_hand = cut_by(monkeypatch, {0: 7_100, 1: 5_000}, **{"cleanup.policy": "compact"})
+    assert by_hand._begins("s.t", since) == 8_000
+    assert by_hand.since == {"s.t": datetime.fromtimestamp(8, UTC)}
+    for name, audit in (("none left", cut_by(monkeypatch, {0: 7_100})), ("some", cut_by(monkeypatch, {0: 1, 1: 2}))):
+        assert (name, audit._begins("s.t", since), audit.reasons, audit.since) == (name, 2_000, {}, {})  # by time
+
+
+@pytest.mark.parametrize("firsts", [{0: 7_100}, {0: 7_100, 1: 60_000}])
+def test_a_table_of_which_nothing_is_compared_is_not_green(
+    monkeypatch: pytest.MonkeyPatch, firsts: dict[int, int]
+) -> None:
+    audit = cut_by(monkeypatch, firsts, **{"retention.bytes": "10"})
+    begins = audit._begins("s.t", datetime.fromtimestamp(2, UTC))
+    with Store(64 << 20) as store:
+        sides = BinlogStore(store)
+        sides.add("logged", [logged("g:1", "lost", ts_ms=6_000), logged("g:2", "a", ts_ms=7_000)])
+        sides.add("published", [published("g:2", "a", 2, ts_ms=7_000)])
+        audit._begin(sides, "s.t", audit._look(sides, "s.t", begins, older=True), begins)
+        assert audit.keys == {"s.t": 0}
+        assert different(sides, begins) == set()
+    assert "lost" in audit.reasons["s.t"]
