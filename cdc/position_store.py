@@ -65,6 +65,8 @@ class PositionStore:
         self._source = settings.source.name
         self._instance = instance
         self._followed: set[tuple[str, int]] = set()
+        self._older: set[str] = set()  # instances; until this one has claimed the source
+        self._claimed = False
         self.topic = positions_topic(settings.source.name)
 
     def read(self, wanted: Callable[[], bool] = lambda: True, *, over_damage: bool = False) -> Stored:
@@ -117,10 +119,19 @@ class PositionStore:
         """From here on this claim is no news: it was there before that of this process."""
         # Kafka answers a commit before it shows it, so ours may not be seen for a while. The same one may claim again.
         self._followed.add((stored.claimant, stored.claimed_ms))
+        if not self._claimed:
+            self._older.add(stored.claimant)  # fenced before it could see a claim of ours, it claims once more
+
+    def claimed(self) -> None:
+        """The claim of this process is committed: who claims from here on, even one that it followed, is newer."""
+        self._claimed = True
+        self._older.clear()
 
     def is_ours(self, stored: Stored) -> bool:
         """True unless somebody has claimed the source after those whom this process followed, and is not itself."""
-        return stored.claimant == self._instance.id or (stored.claimant, stored.claimed_ms) in self._followed
+        if stored.claimant == self._instance.id or stored.claimant in self._older:
+            return True
+        return (stored.claimant, stored.claimed_ms) in self._followed
 
     def fenced(self, stored: Stored) -> FencedError | PositionLostError:
         """The error of an instance that is no longer the owner."""

@@ -133,6 +133,7 @@ class Publisher:
         """Write down that this instance owns the source now."""
         value = orjson.dumps(self._instance.to_json())
         self._transaction(Record(self._store.topic, 0, CLAIM_KEY, value))
+        self._store.claimed()
 
     def store(self, position: Position) -> None:
         """Commit a position that comes from no batch."""

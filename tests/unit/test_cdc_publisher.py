@@ -101,11 +101,13 @@ def test_the_position_names_no_topic_that_does_not_exist_yet(publisher: Publishe
         ("", "dead", GivenUpError),  # the claims were not read yet: it cannot be told
         ("follow", "dead", GivenUpError),
         ("follow", "me", GivenUpError),  # committed, and the answer was lost
+        ("follow", "dead again", GivenUpError),  # an older one that was fenced: it does not know of us yet
         ("follow", "heir", FencedError),
         ("follow claim", "me", GivenUpError),
         ("follow claim", "dead", GivenUpError),  # ours is not shown yet
         ("follow claim", "dead again", FencedError),
         ("follow claim", "heir", FencedError),
+        ("follow claim follow", "dead again", FencedError),  # in a later session too
     ],
 )
 def test_fenced_is_who_reads_another_claim_than_before(
@@ -117,6 +119,8 @@ def test_fenced_is_who_reads_another_claim_than_before(
         publisher.follow(Stored(claimant="dead", claimed_ms=1))
     if "claim" in steps:
         publisher.claim()
+    if steps.endswith("claim follow"):
+        publisher.follow(Stored(claimant="dead", claimed_ms=1))
     name, again = claimant.removesuffix(" again"), claimant.endswith("again")
     monkeypatch.setattr(PositionStore, "read", lambda *_: Stored(claimant=name, claimed_ms=2 if again else 1))
     found = publisher._give_up(KafkaException(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH)))
