@@ -19,7 +19,7 @@ from cdc.protections import policies, protections
 from cdc.route import TableFilter
 from cdc.server import Connection, Server, asking, query
 from cdc.source.engine import chosen
-from cdc.topic_configs import remedy
+from cdc.topic_configs import Losing, by_reason, remedy
 from cdc.topics import Topics
 from ops.checks import Finding, Severity
 from ops.mysql import connect
@@ -228,10 +228,20 @@ def _kafka_findings(settings: Settings) -> list[Finding]:
     return [Finding(check="kafka", severity=Severity.OK, what=found, where=where), *_losing_findings(settings, lost)]
 
 
-def _losing_findings(settings: Settings, lost: Mapping[str, str]) -> list[Finding]:
+def _losing_findings(settings: Settings, lost: Losing) -> list[Finding]:
     """What keeps cdc from starting, for control topics; a table's can be meant so, and its index is not built anew."""
     vital = {positions_topic(settings.source.name), schema_topic(settings.source.name)}
-    return [
+    unseen = [
+        Finding(
+            check="topic",
+            severity=Severity.WARN,
+            what=f"whether Kafka deletes old records of {len(topics)} topics cannot be seen: {reason}",
+            where=settings.kafka.bootstrap_servers,
+            remedy="Give [kafka] user DESCRIBE_CONFIGS on them: docs/errors/refused.md.",
+        )
+        for reason, topics in by_reason(lost.unseen).items()
+    ]
+    return unseen + [
         Finding(
             check="topic",
             severity=Severity.FAIL if topic in vital else Severity.WARN,
@@ -239,7 +249,7 @@ def _losing_findings(settings: Settings, lost: Mapping[str, str]) -> list[Findin
             where=settings.kafka.bootstrap_servers,
             remedy=remedy([topic], settings.kafka.bootstrap_servers),
         )
-        for topic, limits in lost.items()
+        for topic, limits in lost.limits.items()
     ]
 
 

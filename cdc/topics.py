@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from cdc.topic_configs import losing, remedy
+from cdc.topic_configs import Losing, by_reason, losing, remedy
 from ops.kafka import admin, answer, translate
 from ops.log import logger
 from ops.settings import KafkaSettings
@@ -80,8 +80,8 @@ class Topics:
             self._seen -= lost.keys()
             raise self._forgetful(lost)
 
-    def losing(self) -> Mapping[str, str]:
-        """Every existing topic of the source that Kafka deletes old records of -> the settings that say so."""
+    def losing(self) -> Losing:
+        """Which existing topics of the source Kafka deletes old records of."""
         control = self._existing(names.control_topics(self._source))
         return losing(self.client, [*self.of_source(), *control], self._settings.bootstrap_servers)
 
@@ -108,7 +108,14 @@ class Topics:
         # Once a process: not at a start anew because a broker is away, when an admin request can end the process.
         new = set(topics) - self._seen
         found = losing(self.client, new, self._settings.bootstrap_servers)
-        for topic, limits in found.items():
+        for reason, unseen in by_reason(found.unseen).items():
+            _log.warning(
+                f"whether Kafka deletes old records cannot be seen of {len(unseen)} topics ({unseen[0]}, …): {reason}",
+                action="topic_config_unseen",
+                topics=len(unseen),
+                hint="What cdc needs to see it: docs/errors/refused.md.",
+            )
+        for topic, limits in found.limits.items():
             _log.warning(
                 f"Kafka deletes old records of topic {topic} ({limits}): they cannot be indexed again",
                 action="topic_loses",
@@ -116,7 +123,7 @@ class Topics:
                 hint=remedy([topic], self._settings.bootstrap_servers),
             )
         self._seen |= new
-        return found
+        return found.limits
 
     def _message_bytes(self) -> int:
         # The limit is on the whole record batch: key, headers and framing come on top of the event.

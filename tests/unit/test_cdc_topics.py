@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog.testing
+from confluent_kafka import KafkaError, KafkaException
 
 from cdc.topics import Topics
 from ops.settings import KafkaSettings
@@ -20,14 +21,18 @@ DELETED = {"cleanup.policy": "delete"}
 
 
 def topics(
-    monkeypatch: pytest.MonkeyPatch, counts: Mapping[str, int], configs: Mapping[str, Mapping[str, str]] | None = None
+    monkeypatch: pytest.MonkeyPatch, counts: Mapping[str, int], configs: Mapping[str, Any] | None = None
 ) -> Topics:
-    """On a cluster with these topics (name -> partitions), and what their configuration (name -> settings) says."""
+    """On a cluster with these topics (name -> partitions), and what is said of their configuration, or an error."""
 
     def describe(resources: list[Any], **_: object) -> dict[Any, Future[Any]]:
         answers: dict[Any, Future[Any]] = {resource: Future() for resource in resources}
         for resource, future in answers.items():
-            values = COMPACTED | (configs or {}).get(resource.name, {})
+            given = (configs or {}).get(resource.name, {})
+            if isinstance(given, KafkaException):
+                future.set_exception(given)
+                continue
+            values = COMPACTED | given
             future.set_result({name: SimpleNamespace(value=value) for name, value in values.items()})
         return answers
 
@@ -81,9 +86,40 @@ def test_a_tables_topic_that_forgets_is_warned_of_once(monkeypatch: pytest.Monke
     unlimited = {"cleanup.policy": "delete", "retention.ms": "-1"}
     counts = {"shop.a.t": 6, "shop.a.u": 6, "shop.a.v": 6, "shop.__deadletter": 1, "shop.__positions": 1}
     made = topics(monkeypatch, counts, {"shop.a.t": both, "shop.a.u": unlimited, "shop.__deadletter": DELETED})
-    assert made.losing().keys() == {"shop.a.t", "shop.__deadletter"}
+    assert made.losing().limits.keys() == {"shop.a.t", "shop.__deadletter"}
     with structlog.testing.capture_logs() as logs:
         for _ in range(2):
             made.ensure_control()
             made.ensure(dict.fromkeys(("shop.a.t", "shop.a.u", "shop.a.v"), 6), pinned={})
     assert [log["topic"] for log in logs if log["action"] == "topic_loses"] == ["shop.__deadletter", "shop.a.t"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            KafkaException(KafkaError(code))
+            for code in (KafkaError._TIMED_OUT, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+        ),
+        {"cleanup.policy": "delete", "retention.bytes": ""},
+    ],
+    ids=["no answer", "no right", "no value"],
+)
+def test_what_cannot_be_seen_of_a_topic_is_said_once_and_keeps_nobody_from_starting(
+    monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    counts = {f"shop.a.t{number:03}": 1 for number in range(450)}
+    made = topics(monkeypatch, counts, dict.fromkeys([*counts][:-1], answer) | {[*counts][-1]: DELETED})
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            made.ensure(counts, pinned={})
+            made._ready.clear()
+    assert [(log["action"], log["topics"]) for log in logs] == [
+        ("topic_config_unseen", 450)
+    ]  # two parts were not asked
+
+
+def test_a_topic_that_is_deleted_meanwhile_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    found = topics(monkeypatch, {"shop.a.t": 1, "shop.a.u": 1}, {"shop.a.t": gone, "shop.a.u": DELETED}).losing()
+    assert (list(found.unseen), list(found.limits)) == (["shop.a.t"], ["shop.a.u"])
