@@ -261,7 +261,9 @@ class Publisher:
             return self._slow_commit(what)
         return UnreachableError(what, where=self._where, hint=_BROKERS)
 
-    def _slow_commit(self, what: str) -> SlowCommitError:
+    def _slow_commit(self, what: str) -> SlowCommitError | GivenUpError:
+        if not self._waited_long():  # this process stood still: a smaller batch would not help
+            return GivenUpError(what, where=self._where)
         hint = f"{_BROKERS} The newest batch: {self._newest}. If the line needs longer for one event, raise [kafka] "
         hint += "transaction_timeout_s (half of it is waited for), or lower max_event_bytes."
         return SlowCommitError(what, where=self._where, hint=hint if self._newest else _BROKERS)
@@ -291,8 +293,7 @@ class Publisher:
         stored = self._store.read(lambda: not self._hurried())
         if self._followed and not self._store.is_ours(stored):
             return self._store.fenced(stored)
-        what = f"Kafka gave the transaction up: {cause.str()}"
-        return self._slow_commit(what) if self._waited_long() else GivenUpError(what, where=self._where)
+        return self._slow_commit(f"Kafka gave the transaction up: {cause.str()}")
 
     def _waited_long(self) -> bool:
         return self._waited_s >= self._settings.kafka.transaction_timeout_s / 4

@@ -139,12 +139,42 @@ def test_a_transaction_was_too_large_only_if_kafka_was_waited_for(
         assert type(publisher._give_up(KafkaException(KafkaError(code)))) is SlowCommitError
 
 
+@pytest.mark.parametrize("step", ["commit", "make room"])
+@pytest.mark.parametrize(("polls", "expected"), [(1, GivenUpError), (100, SlowCommitError)])
+def test_a_freeze_in_the_middle_of_a_wait_is_not_kafkas(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, step: str, polls: int, expected: type[TidemarkError]
+) -> None:
+    """The deadline is the clock's, also for a process that was frozen: what is in flight may have come twice."""
+    now_s = 0.0
+
+    def wait(*_: object) -> None:
+        nonlocal now_s
+        now_s += 100 / polls
+        if step == "commit":
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "slow", False, True))
+
+    class Full(_Client):
+        poll = commit_transaction = staticmethod(wait)
+
+        def __len__(self) -> int:
+            return 10
+
+    client: Any = Full()
+    publisher._producer = client
+    monkeypatch.setattr("cdc.publisher.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("cdc.publisher._POLL_S", 0.5)
+    with pytest.raises(UnreachableError) as caught:
+        publisher._commit() if step == "commit" else publisher._make_room(1, 5)
+    assert type(caught.value) is expected
+
+
 def test_the_time_that_kafka_has_grows_with_that_of_a_transaction(publisher: Publisher) -> None:
     settings = Settings.model_validate({
         "source": {"name": "s"}, "kafka": {"bootstrap_servers": "127.0.0.1:1", "transaction_timeout_s": 600},
     })  # fmt: skip
     with Publisher(settings, publisher._store, publisher._instance, Stop()) as patient:
         assert (publisher._slow_s, patient._slow_s) == (30, 300)
+        patient._waited_s = 300
         patient._newest = "1 row changes, 67108864 bytes, for s.d.t"
         assert (
             "67108864 bytes, for s.d.t" in patient._slow("commit_transaction", KafkaError(KafkaError._TIMED_OUT)).hint
