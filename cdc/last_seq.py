@@ -23,11 +23,11 @@ _BACK = 16  # the last offsets are the markers of transactions, which nobody is 
 _Part = tuple[str, int]  # topic and partition
 
 
-def highest_seq(settings: Settings, topics: Mapping[str, int], *, own: Collection[str]) -> int:
+def highest_seq(settings: Settings, topics: Mapping[str, int], *, own: Collection[str], back: int = _BACK) -> int:
     """The highest seq among the last committed records of every partition; 0 if there is none.
 
-    `topics`: topic -> partitions. Raises `UnreachableError`, and `FormatError` for a foreign record in one of `own`;
-    any other topic that holds some is somebody else's.
+    `topics`: topic -> partitions. `back`: how many offsets to look back at first. Raises `UnreachableError`, and
+    `FormatError` for a foreign record in one of `own`; any other topic that holds some is somebody else's.
     """
     where = settings.kafka.bootstrap_servers
     client = consumer(
@@ -37,18 +37,17 @@ def highest_seq(settings: Settings, topics: Mapping[str, int], *, own: Collectio
         fetch_wait_max_ms=_FETCH_WAIT_MS,  # how long the broker holds back that there is no more
     )
     try:
-        return _highest(
-            client, [(name, number) for name, count in topics.items() for number in range(count)], where, own
-        )
+        parts = [(name, number) for name, count in topics.items() for number in range(count)]
+        return _highest(client, parts, where, own, back)
     except KafkaException as error:
         raise translate(error, where) from error
     finally:
         client.close()
 
 
-def _highest(client: Consumer, parts: Sequence[_Part], where: str, own: Collection[str]) -> int:
+def _highest(client: Consumer, parts: Sequence[_Part], where: str, own: Collection[str], back: int) -> int:
     lows, highs = (offsets(client, parts, which, where) for which in (BEGINNING, END))
-    highest, back = 0, _BACK
+    highest = 0
     parts = [part for part in parts if lows[part] < highs[part]]
     while parts:
         starts = {part: max(lows[part], highs[part] - back) for part in parts}

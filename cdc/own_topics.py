@@ -14,6 +14,8 @@ from schemas.names import schema_topic
 from schemas.position import Position
 from schemas.table import Table
 
+_BACK = 2  # an event, and the marker of its transaction
+
 
 class OwnTopics:
     """Judges topics. `found`: tables that the server has. `known`: `database.table` -> its layout in `__schema`."""
@@ -44,7 +46,9 @@ class OwnTopics:
     def check_newest(self, position: Position) -> None:
         """Raise `PositionLostError` if one of them holds an event that comes after the stored position."""
         topics = {name: count for name, count in self._topics.of_source().items() if name in self._names}
-        seen = highest_seq(self._settings, topics, own=())  # a foreign record stops those who read the topic
+        seen = highest_seq(
+            self._settings, topics, own=(), back=_BACK
+        )  # a foreign record stops those who read the topic
         if seen > position.seq:
             place = f"gtid:{position.gtid_set}" if position.gtid_set else f"file:{position.file}:{position.pos}"
             raise PositionLostError(

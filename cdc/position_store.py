@@ -27,12 +27,16 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What the topic held at its end: the last committed position, and who claimed the source last, and when."""
+    """What the topic held at its end: the last committed position, and who claimed the source last, and when.
+
+    `unclean`: a takeover has found transactions without an end, and ended them.
+    """
 
     position: Position | None = None
     claimant: str = ""
     claimed_by: str = ""
     claimed_ms: int = field(default=0, compare=False)
+    unclean: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,7 @@ class Opener:
         self._store = PositionStore(settings, self._instance)
         self._topics = Topics(settings.kafka, settings.source.name)
         self._claimed = False
+        self._fits = False  # the position, to the events in the topics: as long as nobody else wrote either
         self.share = 1.0
 
     @contextmanager
@@ -106,8 +107,9 @@ class Opener:
                 wanted=self._wanted,
                 claimed=self._claimed,
             )
+            fits, self._fits = self._fits, False
             stored = takeover.run()
-            self._claimed = True
+            self._claimed, self._fits = True, fits and not stored.unclean
             yield self._assemble(stack, publisher, stored)
 
     def _wanted(self) -> bool:
@@ -168,10 +170,13 @@ class Opener:
         return position
 
     def _check_newest(self, own: OwnTopics, position: Position) -> None:
+        if self._fits:
+            return
         try:
             own.check_newest(position)
         except PositionLostError as error:
             raise self.rival() or error from error  # an heir has gone on meanwhile
+        self._fits = True
 
     def _look(self) -> tuple[Inspected, Mapping[str, Definition]]:
         """The tables as they are now, over a connection of its own: statements are rare."""

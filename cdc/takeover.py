@@ -127,7 +127,7 @@ class Takeover:
         if committed and position is not None:
             position = self._commit(committed, position)
             self._await_ended([held.place for held in committed])
-        return replace(stored, position=position)
+        return replace(stored, position=position, unclean=True)
 
     def _read(self, left: Sequence[Place]) -> tuple[list[Held], list[Position]]:
         source = self.settings.source.name

@@ -82,6 +82,7 @@ def test_what_is_written_late_is_awaited(taken: Callable[[_Kafka], Stored]) -> N
     found = taken(kafka)
     assert kafka.said == ["abort", "claim", "commit"]
     assert kafka.left == []
+    assert found.unclean
     assert found.position is not None
     assert found.position.seq == 2048 + 1024
 
