@@ -31,6 +31,10 @@ from schemas.table import Table
 _log = logger(__name__)
 
 
+class NotCapturedError(UsageError):
+    """No captured table has a name that was given: nothing was audited."""
+
+
 def audit(context: Context, wanted: Sequence[str] = ()) -> AuditReport:
     """Audit these tables, or all that are captured.
 
@@ -101,7 +105,7 @@ def _choose(latest: Mapping[str, Table], wanted: Sequence[str]) -> list[Table]:
         # A name may hold what has a meaning in patterns: `shop.a[1]`.
         named = [pattern] if pattern in latest else fnmatch.filter(latest, pattern)
         if not named:
-            raise UsageError(
+            raise NotCapturedError(
                 f"`{pattern}` is no captured table",
                 hint=f"Captured: {', '.join(sorted(latest)) or 'none yet'}.",
             )

@@ -73,7 +73,7 @@ def run(
     served = None if every is None else Served()
 
     def once(context: Context) -> Done:
-        done = one.once(context, Outputs(context, output=output, html=html, some=bool(tables), served=served))
+        done = one.once(context, Outputs(context, output=output, html=html, some=tables or (), served=served))
         printing.report(done.report, as_json=as_json)
         return done
 

@@ -46,3 +46,4 @@ def found(doc: Doc) -> Found:
 
 FINDINGS_LIMIT = 20_000
 RED = frozenset(FindingClass) - {FindingClass.DEAD_LETTERED}
+DEEP = frozenset({FindingClass.CONTENT, FindingClass.TAMPERED})  # only a deep audit sees these

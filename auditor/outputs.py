@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -23,11 +23,11 @@ _log = logger(__name__)
 class Outputs:
     """Files that were asked for on the command line, and what the configuration names.
 
-    `some`: reports are about some tables only; `served`: where a service shows its metrics.
+    `some`: names or patterns, where reports are about some tables only; `served`: where a service shows its metrics.
     """
 
     def __init__(
-        self, context: Context, *, output: Path | None = None, html: Path | None = None, some: bool = False,
+        self, context: Context, *, output: Path | None = None, html: Path | None = None, some: Sequence[str] = (),
         served: Served | None = None,
     ) -> None:  # fmt: skip
         self._context = context

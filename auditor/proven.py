@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from auditor import shelf
-from auditor.findings import RED
+from auditor.findings import DEEP, RED
 from schemas.errors import UsageError
-from schemas.report import Against, AuditReport, AuditStatus, FindingClass, TableReport, Window
-
-_DEEP = {FindingClass.CONTENT, FindingClass.TAMPERED}
+from schemas.report import Against, AuditReport, AuditStatus, TableReport, Window
 
 
 class Grounds(NamedTuple):
@@ -55,7 +53,7 @@ def note(report: AuditReport) -> None:
 
 def _take_back(known: dict[str, Any], table: TableReport) -> None:
     """What only a deep audit sees was never proven by a plain one."""
-    if set(table.counts) & RED <= _DEEP and table.table in known:
+    if set(table.counts) & RED <= DEEP and table.table in known:
         known[table.table][_depth(deep=True)] = {}
     else:
         known.pop(table.table, None)

@@ -134,6 +134,11 @@ def _keep(context: Context, found: AuditReport) -> None:
     if found.name != name:
         raise UsageError(f"the reports are about `{found.name}`, the configuration about `{name}`")
     shelf.keep(found)
-    undelivered = Outputs(context, some=True).deliver(found)  # of the tables that were shared out
+    undelivered = Outputs(context, some=_about(found)).deliver(found)
     if undelivered is not None:
         raise undelivered
+
+
+def _about(found: AuditReport) -> list[str]:
+    """The tables that were shared out: all that is known, where no part came as far as any."""
+    return [table.table for table in found.tables] or ["*"]

@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from auditor import proven, shelf
 from auditor.against import against_binlog, against_mysql
-from auditor.audit import audit, new_id, red
+from auditor.audit import NotCapturedError, audit, new_id, red
 from auditor.lock import locked
 from auditor.outputs import Outputs
 from auditor.repair import repair
 from auditor.run_context import Context
 from auditor.since import Since
 from ops.log import logger
-from schemas.errors import TidemarkError, UsageError
+from schemas.errors import TidemarkError
 from schemas.report import Against, AuditReport, AuditStatus
 
 _log = logger(__name__)
@@ -86,8 +86,8 @@ class Round:
             status=AuditStatus.INCONCLUSIVE, reason=f"the audit came to no end: {reason}", started=started,
             finished=datetime.now(UTC), tables=[],
         )  # fmt: skip
-        # A table that is none says nothing of the others.
-        mistyped = bool(self.tables) and isinstance(error, UsageError)
+        # A table that is none says nothing of others, unless they were to be audited with it.
+        mistyped = len(self.tables) == 1 and isinstance(error, NotCapturedError)
         outputs.deliver(report, keep=False, measure=not mistyped)
 
 

@@ -243,7 +243,11 @@ class AuditReport(_Model):
 
         Against the binlog that is all of them: it never has more than a window.
         """
-        return [table for table in self.clean if table.since in ("", "clean") or self.against is Against.BINLOG]
+        return [table for table in self.clean if self.from_the_start(table)]
+
+    def from_the_start(self, table: TableReport) -> bool:
+        """True if nothing was left out for its age that no earlier clean audit has seen."""
+        return table.since in ("", "clean") or self.against is Against.BINLOG
 
     def findings(self, *classes: FindingClass) -> list[Finding]:
         """Every finding of these classes (all, if none is given), over all tables."""

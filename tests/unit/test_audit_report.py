@@ -154,7 +154,7 @@ def test_keys_in_flight_are_told() -> None:
         for said in told:
             assert said in text(shown)
             assert said in to_html(shown).decode()
-    assert registry(of_topic, {}, known.upto(of_topic, some=False)).get_sample_value(
+    assert registry(of_topic, {}, known.upto(of_topic)).get_sample_value(
         "tidemark_audit_unsettled_keys", {"source": "x", "against": "topic", "table": "s.t"}
     ) == 600  # fmt: skip
 

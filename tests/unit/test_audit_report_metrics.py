@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from auditor import shelf
+from auditor.audit import NotCapturedError
 from auditor.outputs import Outputs
 from auditor.report_metrics import Served
 from auditor.round import Round
@@ -115,14 +116,14 @@ def test_an_audit_of_some_tables_says_nothing_of_others(
 
     def some(*reports: AuditReport) -> dict[str, float]:
         for one in reports:
-            assert Outputs(context, some=True).deliver(one) is None
+            assert Outputs(context, some=[table.table for table in one.tables]).deliver(one) is None
         return samples((tmp_path / "t.prom").read_text())
 
     found = some(report(table(name="s.u"), number=1))
     assert (found["clean"], found["table_clean{table=s.u}"], found["findings{kind=missing,table=s.t}"]) == (0, 1, 1)
-    monkeypatch.setattr("auditor.round.audit", fail(UsageError("no table")))
+    monkeypatch.setattr("auditor.round.audit", fail(NotCapturedError("no table")))
     with pytest.raises(UsageError):
-        Round(tables=["s.typo"]).once(context, Outputs(context, some=True))
+        Round(tables=["s.typo"]).once(context, Outputs(context, some=["s.typo"]))
     assert samples((tmp_path / "t.prom").read_text()) == found
     found = written(context, report(table(since="2h"), table(name="s.u"), number=2))
     assert (found["clean"], found["table_clean{table=s.t}"]) == (0, 0)  # what was found may be older
@@ -140,8 +141,47 @@ def test_what_was_found_stays_until_an_audit_comes_to_an_end(make_context: MakeC
         assert (found["clean"], found["findings{kind=missing,table=s.t}"]) == (0, 1)
         assert found["table_clean{table=s.t}"] == 0
     assert found["table_clean{table=s.u}"] == 0
-    assert Outputs(context, some=True).deliver(report(table(), table(name="s.u"), number=3)) is None
+    assert Outputs(context, some=["s.*"]).deliver(report(table(), table(name="s.u"), number=3)) is None
     assert samples((tmp_path / "t.prom").read_text())["clean"] == 0  # what other tables there are, nobody has seen
+
+
+def test_what_a_part_of_the_time_does_not_show_stays(make_context: MakeContext, tmp_path: Path) -> None:
+    context = make_context(metrics_file=str(tmp_path / "t.prom"))
+    recent, no_end = report(table(since="2h"), number=3), report(number=1)
+    for unproven in (report(table(reason="the sink is behind"), number=1), no_end):
+        assert written(context, report(table()), unproven)["clean"] == 0
+        assert written(context, recent)["clean"] == 1  # nothing was found
+    wrong = report(table(finding("missing", "1"), finding("missing", "2")))
+    for narrow in (recent, report(table(finding("missing", "1"), since="2h")), report(table(reason="behind"))):
+        found = written(context, wrong, narrow, recent)
+        assert (found["clean"], found["table_clean{table=s.t}"], found["findings{kind=missing,table=s.t}"]) == (0, 0, 2)
+    assert written(context, report(table(since="clean"), number=4))["clean"] == 1
+
+
+def test_what_only_a_deep_audit_sees_stays_until_one_does_not(make_context: MakeContext, tmp_path: Path) -> None:
+    context = make_context(metrics_file=str(tmp_path / "t.prom"))
+    wrong = report(table(finding("content", "1"), finding("missing", "2"), deep=True))
+    for since in ("", "clean"):
+        found = written(context, wrong, report(table(since=since)))
+        assert (found["clean"], found["table_clean{table=s.t}"]) == (0, 0)
+        assert (found["findings{kind=content,table=s.t}"], found["findings{kind=missing,table=s.t}"]) == (1, 0)
+    found = written(context, report(table(deep=True)))
+    assert (found["clean"], found["findings{kind=content,table=s.t}"]) == (1, 0)
+
+
+@pytest.mark.parametrize("names", [["s.t"], ["s.[s-t]"], ["s.t", "s.typo"]])
+def test_an_audit_of_some_tables_that_came_to_no_end(
+    make_context: MakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    context = make_context(metrics_file=str(tmp_path / "t.prom"))
+    written(context, report(table(), table(name="s.u")))
+    error = NotCapturedError("no table") if len(names) > 1 else UsageError("another pipeline's")
+    monkeypatch.setattr("auditor.round.audit", fail(error))
+    with pytest.raises(UsageError):
+        Round(tables=names).once(context, Outputs(context, some=names))
+    assert Outputs(context, some=["s.u"]).deliver(report(table(name="s.u"), number=3)) is None
+    found = samples((tmp_path / "t.prom").read_text())
+    assert (found["clean"], found["table_clean{table=s.t}"], found["table_clean{table=s.u}"]) == (0, 0, 1)
 
 
 def test_a_service_shows_the_same(make_context: MakeContext) -> None:
