@@ -37,7 +37,8 @@ _NO_BOUNDARY = (
 )
 _OTHER_BINLOG = (
     "The server is another one, was restored or reset, or the position is no event boundary. "
-    "Compare @@gtid_executed with it; a new position needs a snapshot."
+    "Compare @@gtid_executed with it. After `tidemark cdc position reset --to …` rewrite the rows that `tidemark audit "
+    "run --against mysql` names."
 )
 _GRANT = "GRANT REPLICATION SLAVE ON *.* TO the source's user; then connect again."
 

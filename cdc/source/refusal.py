@@ -13,6 +13,10 @@ from schemas.errors import (
 
 _NATIVE = '[cdc] engine = "native" reads it'
 ONWARD = "How to pass over that transaction: docs/errors/statement-format.md."
+_BEHIND = (
+    "Set a position behind it, `tidemark cdc position reset --to …`, and rewrite the rows that `tidemark audit run "
+    "--against mysql` names."
+)
 _HINTS: dict[int, str] = {
     EventType.TRANSACTION_PAYLOAD: f"{_NATIVE}; or SET PERSIST binlog_transaction_compression = OFF, "
     "also in the sessions that set it.",
@@ -74,7 +78,7 @@ def rolled_back() -> UnsafeError:
     """ROLLBACK after rows."""
     return UnsafeError(
         "a transaction with rows of captured tables was rolled back in the binlog",
-        hint="It also wrote to a table of another engine than InnoDB; take a snapshot of the captured tables.",
+        hint=f"It also wrote to a table of another engine than InnoDB. {ONWARD}",
     )
 
 
@@ -83,7 +87,7 @@ def unfinished() -> UnsafeError:
     return UnsafeError(
         "a transaction with rows of captured tables does not end in the binlog, something else begins",
         hint="The server stopped while it wrote, or its binlogs were copied or restored. MySQL has rolled those rows "
-        "back, and some of them may be published: take a snapshot of the captured tables.",
+        f"back, and some of them may be published. {_BEHIND}",
     )
 
 
@@ -91,5 +95,5 @@ def incident() -> UnsafeError:
     """INCIDENT: the server itself says that events are missing."""
     return UnsafeError(
         "the server logged an incident: changes are missing from the binlog",
-        hint="Look for the cause in the server's error log, then take a snapshot of the captured tables.",
+        hint=f"Look for the cause in the server's error log. {_BEHIND}",
     )

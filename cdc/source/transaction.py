@@ -112,5 +112,6 @@ class Skip:
             raise PositionLostError(
                 f"the transaction {opened.gtid or '(anonymous)'} has {events} rows events, "
                 f"though more than {opened.event} of it were published",
-                hint="The binlog is not the one that was read before; reset the position with a snapshot.",
+                hint="The binlog is not the one that was read before. Say where to go on: `tidemark cdc position reset "
+                "--to …`, and rewrite the rows that `tidemark audit run --against mysql` names.",
             )
