@@ -82,6 +82,7 @@ class Publisher:
         self._slow_s = max(_SLOW_S, settings.kafka.transaction_timeout_s / 2)
         self._newest = ""  # what was to be published last, for people
         self._followed = False
+        self.fences = False  # whoever owned the source before
         self._waited_s = 0.0  # for Kafka, in this transaction: not the time in which this process stood still
         self._undelivered: KafkaError | None = None
         self._undelivered_to = ""
@@ -103,6 +104,7 @@ class Publisher:
         # Without a connection the client looks for its coordinator in vain, and again only after half a second.
         metadata(self._producer, self._store.topic, self._where)
         self._patiently(self._producer.init_transactions, "init_transactions")
+        self.fences = True
 
     def follow(self, stored: Stored) -> None:
         """From here on a claim that is neither this one nor ours is another owner's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from ops.log import logger
 from ops.mysql import connect
 from ops.settings import Settings
 from ops.stop import Stop
-from schemas.errors import GivenUpError
+from schemas.errors import GivenUpError, SlowCommitError
 from schemas.position import Position
 
 _log = logger(__name__)
@@ -29,6 +29,7 @@ _log = logger(__name__)
 _FENCED_S = 30
 _SHOWN_S = 30
 _POLL_S = 0.1
+_AGAIN = (GivenUpError, SlowCommitError)  # the second: with short transactions, and a Kafka that took its time
 
 
 def reset(settings: Settings, to: str) -> Stored:
@@ -45,17 +46,20 @@ def reset(settings: Settings, to: str) -> Stored:
             first_position(connection, Server.ask(connection), to, highest_seq=0)
         topics.ensure_control()
 
+        attempts: list[Publisher] = []
+
         def once() -> Position:
             with Publisher(settings, store, instance, stop) as publisher:
+                attempts.append(publisher)
                 takeover = Takeover(
                     settings=settings, publisher=publisher, store=store, topics=topics,
                     wanted=lambda: not stop.requested, over_damage=True,
                 )  # fmt: skip
                 position = _position(settings, topics, connection, takeover.run().position, to)
                 publisher.store(position)
-                return position
+            return position
 
-        with _telling_that_cdc_was_stopped():
+        with _telling_of_a_running_cdc(attempts):
             position = _outlasting_a_running_cdc(once)
     _await_shown(store, position, stop)
     return Stored(position=position, claimant=instance.id, claimed_by=instance.label)
@@ -67,20 +71,21 @@ def _outlasting_a_running_cdc(once: Callable[[], Position]) -> Position:
     while True:
         try:
             return once()
-        except GivenUpError:
+        except _AGAIN:
             if time.monotonic() > deadline:
                 raise
 
 
 @contextmanager
-def _telling_that_cdc_was_stopped() -> Iterator[None]:
+def _telling_of_a_running_cdc(attempts: Sequence[Publisher]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _log.warning(
-            "the position may not be set; a cdc that was running has been stopped by this attempt: start it again",
-            action="reset_failed",
-        )
+        if any(publisher.fences for publisher in attempts):
+            _log.warning(
+                "the position may not be set; a cdc that was running may have been stopped by this: look after it",
+                action="reset_failed",
+            )
         raise
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -179,3 +179,19 @@ def test_the_time_that_kafka_has_grows_with_that_of_a_transaction(publisher: Pub
         assert (
             "67108864 bytes, for s.d.t" in patient._slow("commit_transaction", KafkaError(KafkaError._TIMED_OUT)).hint
         )
+
+
+def test_nobody_is_fenced_by_what_kafka_refuses(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    client: Any = _Client()
+    monkeypatch.setattr("cdc.publisher.metadata", lambda *_: None)
+
+    def refuse(*_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+
+    publisher._producer, client.init_transactions = client, refuse
+    with pytest.raises(RefusedError):
+        publisher.open()
+    assert not publisher.fences
+    publisher._producer = cast("Any", _Client())
+    publisher.open()
+    assert publisher.fences
