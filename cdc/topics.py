@@ -62,14 +62,7 @@ class Topics:
     def ensure_control(self) -> None:
         """Create the four control topics. Called by each session, which looks at every topic anew."""
         self._ready.clear()
-        largest = {"max.message.bytes": str(self._message_bytes())}
-        twice = {"max.message.bytes": str(2 * self._message_bytes())}
-        wanted = {
-            names.positions_topic(self._source): _POSITIONS_CONFIG,
-            names.schema_topic(self._source): _CONTROL_CONFIG | largest,
-            names.control_topic(self._source): _CONTROL_CONFIG,
-            names.deadletter_topic(self._source): _CONTROL_CONFIG | twice,
-        }
+        wanted = self._control_configs()
         found = self._existing(wanted)
         for topic, count in found.items():
             if count != 1:
@@ -100,7 +93,7 @@ class Topics:
             if topic not in found and topic in pinned:
                 raise self._vanished(topic, count)
         self._losing(found)
-        config = _TABLE_CONFIG | {"max.message.bytes": str(self._message_bytes())}
+        config = self._table_config()
         self._create([self._new(topic, count, config) for topic, count in unsure.items() if topic not in found])
         self._ready |= unsure.keys()
 
@@ -182,12 +175,23 @@ class Topics:
             + remedy(lost, self._settings.bootstrap_servers),
         )
 
+    def _table_config(self) -> dict[str, str]:
+        return _TABLE_CONFIG | {"max.message.bytes": str(self._message_bytes())}
+
+    def _control_configs(self) -> dict[str, dict[str, str]]:
+        largest, twice = ({"max.message.bytes": str(times * self._message_bytes())} for times in (1, 2))
+        return {
+            names.positions_topic(self._source): _POSITIONS_CONFIG,
+            names.schema_topic(self._source): _CONTROL_CONFIG | largest,
+            names.control_topic(self._source): _CONTROL_CONFIG,
+            names.deadletter_topic(self._source): _CONTROL_CONFIG | twice,
+        }
+
     def _anew(self, partitions: int) -> str:
         return (
-            f"create the topic by hand, with {partitions} partitions, cleanup.policy=compact and "
-            f"max.message.bytes={self._message_bytes()}; start cdc, have every row of the table published again (an "
-            "UPDATE that changes each one), and only then run `tidemark sink rebuild`: of an empty topic it makes an "
-            "empty index."
+            f"create the topic by hand, with {partitions} partitions and {_listed(self._table_config())}; start cdc, "
+            "have every row of the table published again (an UPDATE that changes each one), and only then run "
+            "`tidemark sink rebuild`: of an empty topic it makes an empty index."
         )
 
     def _split(self, topic: str, found: int) -> TopicMismatchError:
@@ -195,6 +199,11 @@ class Topics:
             f"topic {topic} has {found} partitions, and control topics have one",
             where=self._settings.bootstrap_servers,
             hint="If nothing was ever written to it, delete it: cdc makes it as it has to be. Otherwise save its "
-            "records with their keys, make it again with 1 partition and cleanup.policy=compact, and write them "
-            "back before cdc starts: without them the position, or what the events' columns are, is lost.",
+            f"records with their keys, make it again with 1 partition and {_listed(self._control_configs()[topic])}, "
+            "and write them back before cdc starts: without them the position, or what the events' columns are, is "
+            "lost.",
         )
+
+
+def _listed(config: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in config.items())

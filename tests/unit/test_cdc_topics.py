@@ -58,7 +58,10 @@ def test_the_remedy_for_another_partition_count(monkeypatch: pytest.MonkeyPatch,
     """Deleted as it stands, a topic takes rows with it that no rebuild and no audit would miss."""
     with pytest.raises(TopicMismatchError) as caught:
         topics(monkeypatch, counts).ensure({"shop.a.t": 6}, pinned={"shop.a.t": 6})
-    order = ("stop the sink", "6 partitions, cleanup.policy=compact", "published again (", "only then", "sink rebuild")
+    config = (
+        "cleanup.policy=compact min.compaction.lag.ms=86400000 delete.retention.ms=604800000 max.message.bytes=8454144"
+    )
+    order = ("stop the sink", f"6 partitions and {config};", "published again (", "only then", "sink rebuild")
     places = [caught.value.hint.index(words) for words in order]
     assert places == sorted(places)
 
@@ -68,6 +71,9 @@ def test_a_control_topic_is_not_to_be_deleted_with_what_it_holds(monkeypatch: py
     with pytest.raises(TopicMismatchError, match="has 3 partitions") as caught:
         topics(monkeypatch, {topic: 3}).ensure_control()
     assert "save its records" in caught.value.hint
+    size = {"shop.__deadletter": "max.message.bytes=16908288", "shop.__schema": "max.message.bytes=8454144"}
+    assert size.get(topic, "cleanup.policy=compact") in caught.value.hint
+    assert ("segment.bytes=1048576" in caught.value.hint) == (topic == "shop.__positions")
 
 
 @pytest.mark.parametrize("topic", ["shop.__positions", "shop.__schema"])
