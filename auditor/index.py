@@ -9,7 +9,7 @@ from elasticsearch import Elasticsearch
 
 from auditor.requests import Requests
 from schemas.document import CDC_MAPPING
-from schemas.errors import InconclusiveError, UnsafeError
+from schemas.errors import InconclusiveError, UnreachableError, UnsafeError
 
 _NOT_FOUND = 404
 
@@ -30,15 +30,8 @@ class Index:
 
 def find(requests: Requests, client: Elasticsearch, alias: str) -> Index | None:
     """None if nothing has that name. Raises `InconclusiveError` for an index that cannot be audited."""
-    # With ignore_unavailable an index that we may not see would be one that is not there.
-    found = requests.send(
-        f"looking for {alias}",
-        lambda: client.options(ignore_status=404).indices.get(index=alias, expand_wildcards="all"),
-    )
-    if found.get("status") == _NOT_FOUND:
-        # A node that has come up and found no master says so of every index, but not here (seen with 9.5).
-        unseen = client.options(ignore_status=404)
-        requests.send(f"looking for {alias}", lambda: unseen.indices.resolve_index(name=alias))
+    found = _get(requests, client, alias)
+    if found is None:
         return None
     if len(found) != 1:
         raise InconclusiveError(
@@ -56,6 +49,24 @@ def find(requests: Requests, client: Elasticsearch, alias: str) -> Index | None:
         uuid=settings["uuid"],
         shards=int(settings["number_of_shards"]),
     )
+
+
+def _get(requests: Requests, client: Elasticsearch, alias: str) -> dict[str, Any] | None:
+    """A node that has come up and found no master says of every index that it is not there (seen with 9.5).
+
+    What a name means it does not say before it has found one: then it is asked once more.
+    """
+    # With ignore_unavailable an index that we may not see would be one that is not there.
+    unseen = client.options(ignore_status=_NOT_FOUND)
+    what = f"looking for {alias}"
+    for _ in range(2):
+        found: dict[str, Any] = requests.send(what, lambda: unseen.indices.get(index=alias, expand_wildcards="all"))
+        if found.get("status") != _NOT_FOUND:
+            return found
+        resolved = requests.send(what, lambda: unseen.indices.resolve_index(name=alias))
+        if resolved.get("status") == _NOT_FOUND or not any(resolved.values()):
+            return None
+    raise UnreachableError(f"{alias} is there, and is not", where=alias, hint="See whether its cluster has a master.")
 
 
 def _check_mapping(mappings: dict[str, Any], name: str) -> None:

@@ -22,6 +22,7 @@ from schemas.errors import (
     IndexMissingError,
     LockedError,
     MappingConflictError,
+    UnreachableError,
     UsageError,
 )
 from schemas.fit import misfits
@@ -311,24 +312,25 @@ class Indices:
     def _get(self, alias: str, timeout_s: float | None = None) -> dict[str, Any] | None:
         client = self._client if timeout_s is None else self._client.options(request_timeout=timeout_s)
         try:
-            return dict(client.indices.get(index=alias, features=["aliases", "mappings"]).body)
-        except NotFoundError:
-            self._refuse_unknowing(client, alias)
-            return None
+            for _ in range(2):
+                try:
+                    return dict(client.indices.get(index=alias, features=["aliases", "mappings"]).body)
+                except NotFoundError:
+                    if not self._resolves(client, alias):
+                        return None
         except (ApiError, TransportError) as error:
             raise translate(error, f"{self._where}, {alias}") from error
+        raise UnreachableError("Elasticsearch says that it has no such index, and what it is", where=alias)
 
-    def _refuse_unknowing(self, client: Elasticsearch, alias: str) -> None:
-        """Raise `UnreachableError` if there is no master to say that it does not exist.
+    def _resolves(self, client: Elasticsearch, alias: str) -> bool:
+        """False if there is no such index. It may have come, or a master that knows of it, since it was asked for.
 
-        A node that has come up and has not found one knows of no index, and says 404 (seen with 9.5), but not here.
+        A node that has come up and has found no master knows of no index, and says 404 (seen with 9.5), but not here.
         """
         try:
-            client.indices.resolve_index(name=alias)
+            return any(client.indices.resolve_index(name=alias).body.values())
         except NotFoundError:
-            return
-        except (ApiError, TransportError) as error:
-            raise translate(error, f"{self._where}, {alias}") from error
+            return False
 
     def _ours(self, alias: str, found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         seen = self._seen.get(alias)
