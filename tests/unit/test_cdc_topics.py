@@ -11,8 +11,10 @@ import pytest
 import structlog.testing
 from confluent_kafka import KafkaError, KafkaException
 
+from cdc.checks import _kafka_findings
 from cdc.topics import Topics
-from ops.settings import KafkaSettings
+from ops.checks import Severity
+from ops.settings import KafkaSettings, Settings
 from schemas import names
 from schemas.errors import TopicMismatchError
 
@@ -129,3 +131,13 @@ def test_a_topic_that_is_deleted_meanwhile_hides_no_other(monkeypatch: pytest.Mo
     gone = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
     found = topics(monkeypatch, {"shop.a.t": 1, "shop.a.u": 1}, {"shop.a.t": gone, "shop.a.u": DELETED}).losing()
     assert (list(found.unseen), list(found.limits)) == (["shop.a.t"], ["shop.a.u"])
+
+
+def test_the_doctor_says_what_it_could_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    topics(monkeypatch, {"shop.__schema": 1, "shop.a.t": 1}, {"shop.__schema": refused, "shop.a.t": refused})
+    settings = Settings.model_validate({"source": {"name": "shop"}, "kafka": {"bootstrap_servers": "k:1"}})
+    answers, unseen = _kafka_findings(settings)
+    assert (answers.severity, unseen.severity) == (Severity.OK, Severity.WARN)
+    assert "2 topics" in unseen.what
+    assert "DESCRIBE_CONFIGS" in unseen.remedy
