@@ -169,8 +169,10 @@ def test_one_request_in_which_everything_occurs(world: World) -> None:
     until(everything, "items that are refused for now", 240)
     found, rounds = outcomes(sink), first // 1000
     print(rounds, found)
-    assert (found["stale"], found["poison"]) == (rounds, rounds)
-    assert found["applied"] == 398 * rounds + 1
+    # What an answer that was lost had told of as applied is stale when it is sent again.
+    assert found["stale"] >= rounds
+    assert found["applied"] + found["stale"] == 399 * rounds + 1
+    assert found["poison"] == rounds
     assert sink.stop("sink") == 0
 
 
