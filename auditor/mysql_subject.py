@@ -28,6 +28,7 @@ from ops.log import logger
 from schemas.cost import Cost
 from schemas.errors import InconclusiveError, TidemarkError
 from schemas.report import AuditStatus, TableReport
+from schemas.table import Table
 
 _log = logger(__name__)
 
@@ -62,7 +63,8 @@ class MysqlSubject:
         alias = self._subject.alias
         self._index = index.find(self._requests, self._client, alias)
         if self._index is None:
-            raise InconclusiveError(f"there is no index {alias}", hint="Is `tidemark sink run` running?")
+            self._prove_empty(stack)
+            return
         self._audit = self._assemble(stack, self._index)
         try:
             self._audit.run(Scan(self._client, self._requests, self._index.name))
@@ -77,6 +79,25 @@ class MysqlSubject:
         if 0 < keys <= lagging:
             raise InconclusiveError("each of its rows changed whenever it was looked at: none was judged")
 
+    def _prove_empty(self, stack: ExitStack) -> None:
+        """A table without rows, or that was dropped, needs no index."""
+        server = MysqlServer(self._context)
+        stack.callback(server.close)
+        alias = self._subject.alias
+        if any(self._table(server, self._captured()[0]).chunks()):
+            raise InconclusiveError(f"there is no index {alias}", hint="Is `tidemark sink run` running?")
+        index.must_still_be(self._requests, self._client, alias, None)
+
+    def _captured(self) -> tuple[Table, str]:
+        """Its layout and its topic's id."""
+        subject = self._subject
+        if subject.layout is None or subject.topic_id is None:
+            raise InconclusiveError(f"there is no topic {subject.topic}", hint="Is `tidemark cdc run` running?")
+        return subject.layout, subject.topic_id
+
+    def _table(self, server: MysqlServer, layout: Table) -> MysqlTable:
+        return MysqlTable(server, layout.db, layout.name, [column.name for column in layout.columns])
+
     def _check_index(self, place: index.Index) -> None:
         """What was found in an index that is gone is about nothing."""
         try:
@@ -87,18 +108,16 @@ class MysqlSubject:
 
     def _assemble(self, stack: ExitStack, place: index.Index) -> MysqlAudit:
         subject, context = self._subject, self._context
-        if subject.layout is None or subject.topic_id is None:
-            raise InconclusiveError(f"there is no topic {subject.topic}", hint="Is `tidemark cdc run` running?")
-        layout = subject.layout
+        layout, topic_id = self._captured()
         server = MysqlServer(context)
         stack.callback(server.close)
-        mysql = MysqlTable(server, layout.db, layout.name, [column.name for column in layout.columns])
+        mysql = self._table(server, layout)
         topic = stack.enter_context(Topic(context, subject.topic, subject.shape))
         letters = DeadLetters(context, subject.topic, subject.alias)
         stack.callback(letters.close)
         cdc = CdcSide(context)
         stack.callback(cdc.close)
-        sink = SinkSide(context, subject.topic, subject.topic_id, topic.partitions())
+        sink = SinkSide(context, subject.topic, topic_id, topic.partitions())
         store = stack.enter_context(Store(context.settings.audit.memory))
         return MysqlAudit(
             subject.table,
