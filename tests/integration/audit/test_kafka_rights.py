@@ -12,6 +12,7 @@ from confluent_kafka.admin import AclBinding, AclOperation, ResourceType
 
 from auditing import World, found
 from auditor.audit import audit
+from auditor.compaction import by_time
 from auditor.run_context import Context
 from guarded_kafka import GuardedKafka, rights
 from ops.settings import Settings
@@ -97,6 +98,15 @@ def test_an_audit_without_rights_is_not_green(place: Place) -> None:
     report = place.audit(*layouts, *first, *second, *place.groups())
     assert (report.status, found(report)) == (AuditStatus.INCONCLUSIVE, {})
     assert f"{place.name}.__deadletter" in report.reason
+
+
+def test_how_long_topics_keep_records_is_seen_with_the_documented_rights(place: Place) -> None:
+    context = Context(settings=place.settings(**place.kafka.login("auditor")))
+    place.kafka.grant("auditor", *place.topics(""))
+    with pytest.raises(RefusedError):
+        by_time(context, place.worlds[0].topic)
+    place.kafka.grant("auditor", *place.topics(""), *place.topics("", AclOperation.DESCRIBE_CONFIGS))
+    assert not by_time(context, place.worlds[0].topic)
 
 
 def test_an_audit_that_may_not_look_at_the_sinks_group(place: Place) -> None:
