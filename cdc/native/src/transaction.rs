@@ -158,7 +158,8 @@ impl Skip {
                         or(&open.gtid, "(anonymous)"),
                         open.event
                     ),
-                    hint: "The binlog is not the one that was read before; reset the position with a snapshot.",
+                    hint: "The binlog is not the one that was read before. Say where to go on: `tidemark cdc position \
+                           reset --to …`, and rewrite the rows that `tidemark audit run --against mysql` names.",
                 }))
             }
             _ => Ok(()),
