@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message
 
 from cdc.last_seq import records_from
 from cdc.offsets import END, offsets
@@ -69,8 +69,7 @@ def raw(settings: KafkaSettings, source: str, place: Place) -> Iterator[Record]:
         consumer(settings, f"{source}-hanging", isolation_level="read_uncommitted", enable_partition_eof=True)
     ) as client:
         try:
-            part = TopicPartition(place.topic, place.partition)
-            for message in records_from(client, part, place.start, where):
+            for message in records_from(client, {(place.topic, place.partition): place.start}, where):
                 yield _record(place, message)
         except KafkaException as error:
             raise translate(error, where) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -60,26 +60,15 @@ def _highest(client: Consumer, parts: Sequence[_Part], where: str, own: Collecti
 
 def _seqs(client: Consumer, starts: Mapping[_Part, int], where: str, own: Collection[str]) -> dict[_Part, int]:
     """The highest seq of each partition that shows a record from there to its end."""
-    client.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
     found: dict[_Part, int] = {}
-    left = set(starts)
-    deadline = time.monotonic() + _TIMEOUT_S
-    while left:
-        message = client.poll(0.5)
-        if message is None:
-            if time.monotonic() > deadline:
-                raise UnreachableError(f"topic {min(left)[0]} could not be read to its end", where=where)
-            continue
-        deadline = time.monotonic() + _TIMEOUT_S
-        part = (message.topic() or "", message.partition() or 0)
-        error = message.error()
-        if error is None:
-            found[part] = max(found.get(part, 0), _seq(message, strict=part[0] in own))
-        elif error.code() == error._PARTITION_EOF:  # noqa: SLF001  librdkafka's local errors begin with an underscore
-            left.discard(part)
-        else:
-            raise translate(error, where)
+    for message in records_from(client, starts, where):
+        part = _part(message)
+        found[part] = max(found.get(part, 0), _seq(message, strict=part[0] in own))
     return found
+
+
+def _part(message: Message) -> _Part:
+    return message.topic() or "", message.partition() or 0
 
 
 def _seq(message: Message, *, strict: bool) -> int:
@@ -98,18 +87,25 @@ def _seq(message: Message, *, strict: bool) -> int:
         return 0
 
 
-def records_from(client: Consumer, part: TopicPartition, first: int, where: str) -> Iterable[Message]:
-    """A partition's records from an offset to its end now, which the client has to be told of."""
-    client.assign([TopicPartition(part.topic, part.partition, first)])
+def records_from(client: Consumer, starts: Mapping[_Part, int], where: str) -> Iterator[Message]:
+    """The records of partitions from an offset to the end now, which the client has to be told of.
+
+    Raises `UnreachableError` if nothing more comes.
+    """
+    client.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
+    left = set(starts)
     deadline = time.monotonic() + _TIMEOUT_S
-    while True:
+    while left:
         message = client.poll(0.5)
         if message is None:
             if time.monotonic() > deadline:
-                raise UnreachableError(f"topic {part.topic} could not be read to its end", where=where)
-        elif (error := message.error()) is None:
+                raise UnreachableError(f"topic {min(left)[0]} could not be read to its end", where=where)
+            continue
+        deadline = time.monotonic() + _TIMEOUT_S
+        error = message.error()
+        if error is None:
             yield message
         elif error.code() == error._PARTITION_EOF:  # noqa: SLF001  librdkafka's local errors begin with an underscore
-            return
+            left.discard(_part(message))
         else:
             raise translate(error, where)
